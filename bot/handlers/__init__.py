@@ -1,0 +1,1 @@
+"""What the bot does for a consumer: one feature a file."""

@@ -1,0 +1,1 @@
+"""The WeCom protocol, in and out."""

@@ -1,0 +1,1 @@
+"""The engine: audiences, campaigns, assignment, deadlines, fallback, attribution (design.md §11)."""

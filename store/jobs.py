@@ -1,0 +1,33 @@
+"""The names of all jobs. The row is the work, the job is the nudge (design.md §5)."""
+
+from enum import StrEnum
+from typing import Protocol
+
+from store.db import Session, on_commit
+
+
+class Job(StrEnum):
+    """What a worker can be nudged to do; `web.worker` maps each name to its act."""
+
+    DELIVER_TOUCH = "deliver_touch"
+    LAUNCH_CAMPAIGN = "launch_campaign"
+    SEND_NOTICE = "send_notice"
+    ATTRIBUTE_ORDER = "attribute_order"
+    SWEEP = "sweep"
+    PASS_DEADLINES = "pass_deadlines"
+    POLL_BROADCASTS = "poll_broadcasts"
+    CHECK_INVARIANTS = "check_invariants"
+    EXPIRE = "expire"
+
+
+class Nudge(Protocol):
+    """Hands a job to the queue; the same job for the same row is queued once."""
+
+    def __call__(self, job: Job, row_id: int) -> None:
+        """Queue `job` for the row `row_id`."""
+        ...
+
+
+def after_commit(session: Session, job: Job, row_id: int) -> None:
+    """Collect a nudge; the outer commit hands it over, a rollback drops it."""
+    on_commit(session, (job, row_id))

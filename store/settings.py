@@ -1,0 +1,52 @@
+"""Settings: the environment `ZHIYIN_*` or `.env`, read once at the edge and passed down (design.md §7)."""
+
+import secrets
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECRET_BYTES = 32
+
+
+class Settings(BaseSettings):
+    """Everything a deployment can set. With nothing set, servers are embedded under `var_dir`."""
+
+    model_config = SettingsConfigDict(env_prefix="ZHIYIN_", env_file=".env", extra="ignore")
+
+    database_url: str | None = None
+    redis_url: str | None = None
+    public_url: str = "http://127.0.0.1:8000"
+    secret_key: str | None = None
+    wechat_api_url: str = "https://api.weixin.qq.com"
+    wecom_api_url: str = "https://qyapi.weixin.qq.com"
+    oauth_url: str = "https://open.weixin.qq.com"
+    timezone: str = "Asia/Shanghai"
+    var_dir: Path = Path("var")
+    # The sandbox moves the clock so that its day can start at any hour; a real deployment keeps 0.
+    clock_shift_seconds: int = Field(default=0)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        ZoneInfo(name)
+        return name
+
+    @field_validator("public_url", "wechat_api_url", "wecom_api_url", "oauth_url")
+    @classmethod
+    def _no_trailing_slash(cls, url: str) -> str:
+        return url.rstrip("/")
+
+    @cached_property
+    def secret(self) -> str:
+        """The key that signs sessions and encrypts credentials; made once under `var_dir` when unset."""
+        if self.secret_key:
+            return self.secret_key
+        path = self.var_dir / "secret_key"
+        if not path.exists():
+            self.var_dir.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(_SECRET_BYTES))
+        return path.read_text()
