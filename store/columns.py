@@ -1,6 +1,5 @@
 """Column helpers: states as checked text, money in fen, links with an index."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -33,7 +32,7 @@ def status(states: type[StrEnum], **options: Any) -> Any:
         length=32,
         values_callable=lambda members: [member.value for member in members],
     )
-    return Field(sa_type=kind, **options)  # type: ignore[call-overload] -- sqlmodel types sa_type as a class
+    return Field(sa_type=kind, **options)  # type: ignore[call-overload]  # sqlmodel types sa_type as a class
 
 
 def one_of(column: str, states: type[StrEnum], table: str) -> CheckConstraint:
@@ -46,5 +45,3 @@ def json_column(**options: Any) -> Any:
     """A JSONB column."""
     return Field(sa_type=JSONB, **options)
 
-
-__all__ += ["datetime"]

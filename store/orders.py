@@ -1,0 +1,76 @@
+"""Orders, their lines and refunds, and the member facts that every order keeps up to date."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from store.columns import big_key, json_column, link
+
+
+class Order(SQLModel, table=True):
+    """One paid order. (source, external_id) is its natural key; amounts are what was paid, in fen."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id", name="uq_orders_source"),
+        CheckConstraint("amount_fen >= 0", name="ck_orders_amount"),
+        CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", name="ck_orders_refunded"),
+        Index("ix_orders_member", "member_id", "paid_at"),
+        Index("ix_orders_paid_at", "paid_at"),
+    )
+    id: int = big_key()
+    source: str
+    external_id: str
+    member_id: int | None = link("members.id", index=False, default=None, nullable=True)
+    shop_id: int | None = link("shops.id", default=None, nullable=True)
+    guide_id: int | None = link("guides.id", default=None, nullable=True)
+    amount_fen: int = Field(sa_type=BigInteger)
+    refunded_fen: int = Field(default=0, sa_type=BigInteger)
+    paid_at: datetime
+    created_at: datetime
+
+
+class OrderLine(SQLModel, table=True):
+    """One product of an order; `amount_fen` is what was paid for the whole line."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (CheckConstraint("quantity >= 0 AND amount_fen >= 0", name="ck_order_lines_sign"),)
+    order_id: int = link("orders.id", index=False, primary_key=True)
+    line_no: int = Field(primary_key=True)
+    product_id: int = link("products.id")
+    quantity: int
+    amount_fen: int = Field(sa_type=BigInteger)
+
+
+class Refund(SQLModel, table=True):
+    """Money given back on an order; (source, external_id) is its natural key."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id", name="uq_refunds_source"),
+        CheckConstraint("amount_fen > 0", name="ck_refunds_amount"),
+    )
+    id: int = big_key()
+    order_id: int = link("orders.id")
+    source: str
+    external_id: str
+    amount_fen: int = Field(sa_type=BigInteger)
+    refunded_at: datetime
+
+
+class MemberFacts(SQLModel, table=True):
+    """What the orders of a member say: recency, frequency, money, own interval, favourites (by spend, best first)."""
+
+    __tablename__ = "member_facts"
+    __table_args__ = (Index("ix_member_facts_rfm", "last_order_at", "orders_count", "spent_fen"),)
+    member_id: int = link("members.id", index=False, primary_key=True)
+    orders_count: int = 0
+    spent_fen: int = Field(default=0, sa_type=BigInteger)
+    spent_365_fen: int = Field(default=0, sa_type=BigInteger)
+    first_order_at: datetime | None = None
+    last_order_at: datetime | None = None
+    interval_days: float | None = None
+    favourite_categories: list[Any] = json_column(default_factory=list)
+    updated_at: datetime

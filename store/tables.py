@@ -1,0 +1,54 @@
+"""Imports every table module, so that `metadata` is whole for migrations and tests."""
+
+from sqlmodel import SQLModel
+
+from store import (
+    accounts,
+    api_keys,
+    attributions,
+    audit,
+    campaigns,
+    consents,
+    coupons,
+    grants,
+    inbound,
+    levels,
+    members,
+    notices,
+    orders,
+    organisation,
+    pieces,
+    points,
+    policies,
+    products,
+    relations,
+    tags,
+    touches,
+)
+
+__all__ = ["metadata"]
+
+metadata = SQLModel.metadata
+_MODULES = (
+    accounts,
+    api_keys,
+    attributions,
+    audit,
+    campaigns,
+    consents,
+    coupons,
+    grants,
+    inbound,
+    levels,
+    members,
+    notices,
+    orders,
+    organisation,
+    pieces,
+    points,
+    policies,
+    products,
+    relations,
+    tags,
+    touches,
+)

@@ -1,0 +1,103 @@
+"""Touches: one attempt to reach a member on one channel, unasked (design.md §4, §8, §9)."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+from store.columns import big_key, json_column, link, one_of, status
+
+
+class Channel(StrEnum):
+    """Every way a message can leave the house. Guides are reached by WECOM_APP, members by the others."""
+
+    WECHAT_SERVICE = "wechat_service"
+    WECHAT_NOTICE = "wechat_notice"
+    WECOM_BROADCAST = "wecom_broadcast"
+    WECOM_APP = "wecom_app"
+
+
+class Category(StrEnum):
+    """Service touches follow the member's own business and bypass brand caps, never platform limits."""
+
+    MARKETING = "marketing"
+    CARE = "care"
+    SERVICE = "service"
+
+
+class TouchState(StrEnum):
+    """`asked` waits for `retry_at`; `reserved` holds a slot until the lease ends; `sending` is past the fence."""
+
+    ASKED = "asked"
+    RESERVED = "reserved"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    WITHHELD = "withheld"
+    RELEASED = "released"
+
+
+COUNTED = frozenset({TouchState.RESERVED, TouchState.SENDING, TouchState.SENT, TouchState.UNKNOWN})
+FINAL = frozenset({TouchState.SENT, TouchState.FAILED, TouchState.WITHHELD, TouchState.RELEASED})
+
+
+class Evidence(StrEnum):
+    """How sure we are that it arrived, best first (design.md §9)."""
+
+    PLATFORM = "platform"
+    EVENT = "event"
+    SELF_REPORTED = "self_reported"
+
+
+class Touch(SQLModel, table=True):
+    """One attempt on one channel. `key` makes a repeat the same touch; `counted_at` is when caps count it.
+
+    `verdict` explains the last decision: {"outcome", "violations": [{"rule", "count", "cap", "touches", "retry_at"}]}.
+    """
+
+    __tablename__ = "touches"
+    __table_args__ = (
+        one_of("state", TouchState, "touches"),
+        one_of("channel", Channel, "touches"),
+        one_of("category", Category, "touches"),
+        one_of("evidence", Evidence, "touches"),
+        Index(
+            "ix_touches_counted",
+            "member_id",
+            "counted_at",
+            postgresql_where="state IN ('reserved', 'sending', 'sent', 'unknown')",
+        ),
+        Index(
+            "ix_touches_open",
+            "state",
+            "retry_at",
+            postgresql_where="state IN ('asked', 'reserved', 'sending', 'unknown')",
+        ),
+    )
+    id: int = big_key()
+    key: str = Field(unique=True)
+    member_id: int = link("members.id")
+    channel: Channel = status(Channel)
+    category: Category = status(Category)
+    brand_id: int = link("brands.id", index=False)
+    campaign_id: int | None = link("campaigns.id", default=None, nullable=True)
+    care_task_id: int | None = link("care_tasks.id", default=None, nullable=True)
+    guide_id: int | None = link("guides.id", index=False, default=None, nullable=True)
+    priority: int = 50
+    state: TouchState = status(TouchState, default=TouchState.ASKED)
+    text: str = ""
+    payload: dict[str, Any] = json_column(default_factory=dict)
+    verdict: dict[str, Any] = json_column(default_factory=dict)
+    asked_at: datetime
+    deadline_at: datetime | None = None
+    retry_at: datetime | None = None
+    lease_until: datetime | None = None
+    counted_at: datetime | None = None
+    fenced_at: datetime | None = None
+    settled_at: datetime | None = None
+    provider_id: str | None = None
+    failure: str | None = None
+    evidence: Evidence | None = status(Evidence, default=None, nullable=True)
