@@ -1,13 +1,18 @@
-"""Inbound messages: every callback once, with the reply it got; and the state of a running conversation."""
+"""Inbound messages: every callback once, with the reply it got; and where a conversation stands."""
 
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, delete, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Field, Session, SQLModel, col, select
 
 from store.columns import big_key, json_column, link, one_of, status
+from store.errors import WrongState
+
+CONVERSATION_LIFE = timedelta(minutes=10)
 
 
 class InboundState(StrEnum):
@@ -19,7 +24,7 @@ class InboundState(StrEnum):
 
 
 class InboundMessage(SQLModel, table=True):
-    """One message or event of the platform; `platform_id` is MsgId with the sender, or a digest of the XML."""
+    """One message or event; `platform_id` is MsgId with the sender, or a digest of the XML."""
 
     __tablename__ = "inbound_messages"
     __table_args__ = (
@@ -43,7 +48,7 @@ class InboundMessage(SQLModel, table=True):
 
 
 class Conversation(SQLModel, table=True):
-    """Where a multi-turn talk stands; `version` grows at each turn, and the row is void after `expires_at`."""
+    """Where a multi-turn talk stands; `version` grows at each turn, void after `expires_at`."""
 
     __tablename__ = "conversations"
     identity_id: int = link("identities.id", index=False, primary_key=True)
@@ -51,3 +56,110 @@ class Conversation(SQLModel, table=True):
     facts: dict[str, Any] = json_column(default_factory=dict)
     version: int = Field(default=1)
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A callback as it came in, decrypted; `payload` holds only plain text fields worth keeping."""
+
+    account_id: int
+    platform_id: str
+    outside_id: str
+    kind: str
+    payload: dict[str, Any]
+
+
+class Interleaved(WrongState):
+    """The conversation moved on in another worker meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("conversation", "changed by someone else", "the next step")
+
+
+def hear(session: Session, heard: Heard, *, now: datetime) -> InboundMessage:
+    """Write the callback down once and give its row, locked; a repeat gives the row of the first.
+
+    While another transaction handles the same callback this waits for it, up to `lock_timeout`.
+    """
+    session.execute(
+        insert(InboundMessage)
+        .values(state=InboundState.RECEIVED, received_at=now, **asdict(heard))
+        .on_conflict_do_nothing(constraint="uq_inbound_messages_platform")
+    )
+    return session.exec(
+        select(InboundMessage)
+        .where(
+            InboundMessage.account_id == heard.account_id,
+            InboundMessage.platform_id == heard.platform_id,
+        )
+        .with_for_update()
+    ).one()
+
+
+def close(
+    session: Session,
+    row: InboundMessage,
+    reply: dict[str, Any],
+    *,
+    state: InboundState,
+    handled_ms: float,
+    now: datetime,
+) -> None:
+    """Keep the finished reply with its message, so that a repeat gets the same."""
+    row.reply = reply
+    row.state = state
+    row.handled_ms = handled_ms
+    row.answered_at = now
+    session.add(row)
+
+
+def conversation(session: Session, identity_id: int, now: datetime) -> Conversation | None:
+    """Where the talk with this person stands; a lapsed one is none. The row is locked."""
+    return session.exec(
+        select(Conversation)
+        .where(Conversation.identity_id == identity_id, Conversation.expires_at > now)
+        .with_for_update()
+    ).one_or_none()
+
+
+def begin_talk(
+    session: Session, identity_id: int, step: str, *, facts: dict[str, Any], now: datetime
+) -> None:
+    """Start a conversation, in place of any other."""
+    fresh = {"step": step, "facts": facts, "expires_at": now + CONVERSATION_LIFE}
+    session.execute(
+        insert(Conversation)
+        .values(identity_id=identity_id, version=1, **fresh)
+        .on_conflict_do_update(
+            index_elements=["identity_id"], set_=fresh | {"version": Conversation.version + 1}
+        )
+    )
+
+
+def move_talk(
+    session: Session, talk: Conversation, step: str, *, facts: dict[str, Any], now: datetime
+) -> None:
+    """Take the next step from the version that was read; refuses when another worker was first."""
+    changed = session.execute(
+        update(Conversation)
+        .where(
+            col(Conversation.identity_id) == talk.identity_id,
+            col(Conversation.version) == talk.version,
+        )
+        .values(
+            step=step, facts=facts, version=talk.version + 1, expires_at=now + CONVERSATION_LIFE
+        )
+        .execution_options(synchronize_session=False)
+        .returning(col(Conversation.identity_id))
+    ).all()
+    if not changed:
+        raise Interleaved
+
+
+def end_talk(session: Session, identity_id: int) -> None:
+    """Forget the conversation."""
+    session.execute(
+        delete(Conversation)
+        .where(col(Conversation.identity_id) == identity_id)
+        .execution_options(synchronize_session=False)
+    )

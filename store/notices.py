@@ -1,13 +1,21 @@
-"""Notices: messages to guides in WeCom, the outbox that the worker empties. `key` makes a repeat the same notice."""
+"""Notices: messages to guides in WeCom, the outbox that the worker empties.
 
+`key` makes a repeat the same notice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index
-from sqlmodel import Field, SQLModel
+from sqlalchemy import Index, func, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Field, Session, SQLModel, col, select
 
 from store.columns import big_key, json_column, link, one_of, status
+from store.errors import WrongState
+from store.jobs import Job, after_commit
 
 
 class NoticeKind(StrEnum):
@@ -18,7 +26,7 @@ class NoticeKind(StrEnum):
 
 
 class NoticeState(StrEnum):
-    """`sending` is past the point of no return: after a crash it is `unknown`, never silently sent again."""
+    """`sending` is past the point of no return: after a crash it is `unknown`, never sent again."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -49,3 +57,108 @@ class Notice(SQLModel, table=True):
     created_at: datetime
     sending_at: datetime | None = None
     sent_at: datetime | None = None
+
+
+_MOVES = {
+    NoticeState.PENDING: frozenset({NoticeState.SENDING}),
+    # A refusal that surely reached nobody may be tried again: back to pending.
+    NoticeState.SENDING: frozenset(
+        {NoticeState.SENT, NoticeState.FAILED, NoticeState.UNKNOWN, NoticeState.PENDING}
+    ),
+    NoticeState.UNKNOWN: frozenset({NoticeState.SENT, NoticeState.FAILED}),
+    NoticeState.SENT: frozenset[NoticeState](),
+    NoticeState.FAILED: frozenset[NoticeState](),
+}
+_OUT = (NoticeState.SENDING, NoticeState.SENT, NoticeState.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class NoticeForm:
+    """One notice to post; `message` is WeCom's message/send body from `msgtype` on (wecom.md §3)."""
+
+    key: str
+    guide_id: int
+    kind: NoticeKind
+    message: dict[str, Any]
+    assignment_id: int | None = None
+
+
+def post(session: Session, form: NoticeForm, *, now: datetime) -> None:
+    """Put one notice in the outbox; a repeat of the key is the same notice."""
+    post_all(session, [form], now=now)
+
+
+def post_all(session: Session, forms: Sequence[NoticeForm], *, now: datetime) -> int:
+    """Put notices in the outbox in one statement and nudge for each new one; gives how many."""
+    if not forms:
+        return 0
+    rows = [asdict(form) | {"state": NoticeState.PENDING, "created_at": now} for form in forms]
+    ids = session.execute(
+        insert(Notice)
+        .values(rows)
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(col(Notice.id))
+    ).scalars()
+    new = list(ids)
+    for notice_id in new:
+        after_commit(session, Job.SEND_NOTICE, notice_id)
+    return len(new)
+
+
+def claim(session: Session, notice_id: int, *, now: datetime) -> Notice | None:
+    """Take a pending notice past the fence; none when another worker has it."""
+    notice = session.exec(
+        select(Notice)
+        .where(Notice.id == notice_id)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if notice is None or notice.state is not NoticeState.PENDING:
+        return None
+    move(notice, NoticeState.SENDING)
+    notice.sending_at = now
+    notice.attempts += 1
+    session.add(notice)
+    return notice
+
+
+def move(notice: Notice, state: NoticeState) -> None:
+    """Move a locked notice to `state`; refuses a move that its life does not know."""
+    if state not in _MOVES[notice.state]:
+        raise WrongState("notice", notice.state, state)
+    notice.state = state
+
+
+def out_since(session: Session, guide_id: int, since: datetime) -> int:
+    """How many notices left the house for a guide since then, certainly or possibly."""
+    return session.exec(
+        select(func.count())
+        .select_from(Notice)
+        .where(
+            Notice.guide_id == guide_id,
+            col(Notice.state).in_(_OUT),
+            col(Notice.sending_at) > since,
+        )
+    ).one()
+
+
+def waiting(session: Session, *, before: datetime, limit: int) -> Sequence[int]:
+    """Pending notices older than `before`: their nudge was lost, or a limit held them."""
+    return session.exec(
+        select(Notice.id)
+        .where(Notice.state == NoticeState.PENDING, Notice.created_at < before)
+        .order_by(col(Notice.id))
+        .limit(limit)
+    ).all()
+
+
+def mark_unknown(session: Session, *, older_than: datetime) -> int:
+    """Notices still sending after a crash are unknown, never silently sent again; gives how many."""
+    changed = session.execute(
+        update(Notice)
+        .where(col(Notice.state) == NoticeState.SENDING, col(Notice.sending_at) < older_than)
+        .values(state=NoticeState.UNKNOWN, failure="no_answer")
+        .execution_options(synchronize_session=False)
+        .returning(col(Notice.id))
+    )
+    return len(changed.all())
