@@ -74,7 +74,7 @@ _OUT = (NoticeState.SENDING, NoticeState.SENT, NoticeState.UNKNOWN)
 
 @dataclass(frozen=True)
 class NoticeForm:
-    """One notice to post; `message` is WeCom's message/send body from `msgtype` on (wecom.md §3)."""
+    """One notice to post; `message` is {"title", "text", "rows": [[label, value]], "url"}."""
 
     key: str
     guide_id: int
@@ -153,7 +153,7 @@ def waiting(session: Session, *, before: datetime, limit: int) -> Sequence[int]:
 
 
 def mark_unknown(session: Session, *, older_than: datetime) -> int:
-    """Notices still sending after a crash are unknown, never silently sent again; gives how many."""
+    """Notices left sending by a crash become unknown, never silently sent again; gives how many."""
     changed = session.execute(
         update(Notice)
         .where(col(Notice.state) == NoticeState.SENDING, col(Notice.sending_at) < older_than)
