@@ -1,1 +1,1 @@
-"""The voice: WeChat and WeCom protocol in and out, handlers, channels, delivery (design.md §9, §10)."""
+"""The voice: WeChat and WeCom in and out, handlers, channels, delivery (design.md §9, §10)."""

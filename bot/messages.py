@@ -1,0 +1,93 @@
+"""What people say to the brand and what the brand answers, free of any protocol."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words the person typed."""
+
+    content: str
+
+
+@dataclass(frozen=True)
+class Menu:
+    """A tap on a menu button, or on an item of a menu in the chat."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Follow:
+    """The person follows the account, perhaps through a code with a scene."""
+
+    scene: str = ""
+
+
+@dataclass(frozen=True)
+class Unfollow:
+    """The person does not follow the account any more."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A follower scanned a code with a scene."""
+
+    scene: str
+
+
+@dataclass(frozen=True)
+class NoticeAnswer:
+    """The person allowed or refused notices: template ids."""
+
+    accepted: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Other:
+    """Anything else; `is_spoken` when the person sent it (a picture, a voice), not the platform."""
+
+    kind: str
+    is_spoken: bool = False
+
+
+Message = Text | Menu | Follow | Unfollow | Scan | NoticeAnswer | Other
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer in words; a private one holds a secret and is kept sealed."""
+
+    text: str
+    is_private: bool = False
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Nothing is to be said."""
+
+
+Answer = Reply | Silence
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a person whom the door has verified; handlers know nobody else's ids."""
+
+    message: Message
+    member_id: int
+    identity_id: int
+    public_url: str
+    step: str = ""
+    facts: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """What was typed, or nothing."""
+        return self.message.content if isinstance(self.message, Text) else ""
+
+
+def is_spoken(message: Message) -> bool:
+    """The person wrote or sent something, rather than tapped or followed."""
+    return isinstance(message, Text) or (isinstance(message, Other) and message.is_spoken)
