@@ -1,0 +1,100 @@
+"""The sandbox as one web application: two API servers, the login page, the control API, the
+phones.
+
+Everything runs on one event loop in one process and lives in memory. Nothing here is WeChat or
+WeCom.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.responses import Response
+
+from sandbox import control, oauth
+from sandbox.gateway import ApiServer, answer_http
+from sandbox.phones import pages
+from sandbox.push import Rules, new_client
+from sandbox.register import Unknown
+from sandbox.state import Push, World
+from sandbox.talk import Pusher
+from sandbox.wechat_server import WechatServer
+from sandbox.wecom_server import WecomServer
+from store import clock
+
+_LOOPBACK = "127.0.0.1"
+
+
+def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None) -> FastAPI:
+    """The application; a test may bring its own world and its own patience."""
+    world = world or World()
+
+    @asynccontextmanager
+    async def with_pusher(app: FastAPI) -> AsyncIterator[None]:
+        async with new_client() as client:
+            app.state.pusher = Pusher(world, client, rules)
+            yield
+            await _stop(app.state.carrying)
+
+    app = FastAPI(title="Zhiyin sandbox (not WeChat)", lifespan=with_pusher)
+    app.state.world, app.state.carrying = world, set()
+    _mount_server(app, WechatServer(world), world)
+    _mount_server(app, WecomServer(world), world)
+    app.add_api_route("/oauth/connect/oauth2/authorize", _authorize, methods=["GET"])
+    app.add_exception_handler(Unknown, _unknown)
+    app.include_router(control.router)
+    app.include_router(pages.router)
+    return app
+
+
+def run(port: int, *, host: str = _LOOPBACK, log_level: str = "warning") -> None:
+    """Serve the sandbox until stopped; on the loopback address, because nothing guards it."""
+    uvicorn.run(create_sandbox_app(), host=host, port=port, log_level=log_level, access_log=False)
+
+
+def _mount_server(app: FastAPI, server: ApiServer, world: World) -> None:
+    async def answer(request: Request, path: str) -> Response:
+        response, pushes = await answer_http(request, path, server=server, world=world)
+        _carry_later(app, pushes)
+        return response
+
+    prefix = f"/{server.name}/{{path:path}}"
+    app.add_api_route(prefix, answer, methods=["GET", "POST"], include_in_schema=False)
+
+
+def _carry_later(app: FastAPI, pushes: list[Push]) -> None:
+    """Push after the answer, as a delivery report comes after the acceptance."""
+    for push in pushes:
+        task = asyncio.create_task(app.state.pusher.carry(push, now=clock.now()))
+        app.state.carrying.add(task)
+        task.add_done_callback(app.state.carrying.discard)
+
+
+async def _stop(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in list(tasks):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _authorize(request: Request) -> Response:
+    """The login page: straight back with a code, or a page that says what is missing."""
+    world: World = request.app.state.world
+    person = request.cookies.get(oauth.PERSON_COOKIE, "")
+    is_snapshot = oauth.SNAPSHOT_COOKIE in request.cookies
+    try:
+        target = oauth.authorize(
+            world, request.query_params, person=person, is_snapshot=is_snapshot, now=clock.now()
+        )
+    except oauth.PageError as error:
+        return pages.problem(request, error)
+    except oauth.NobodyIsLoggedIn:
+        return pages.who_are_you(request, is_corp=request.query_params["appid"].startswith("ww"))
+    return RedirectResponse(target, status_code=302)
+
+
+async def _unknown(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=404)

@@ -1,0 +1,128 @@
+"""Customers of the corp as WeCom tells them to an app (客户联系, wecom.md §4)."""
+
+from itertools import islice
+from typing import Any
+
+from sandbox.gateway import Call, Endpoint
+from sandbox.refusals import Answer, ApiError
+from sandbox.state import Customer, Link, WecomApp, World
+
+_MOST_USERIDS = 100
+_MOST_PER_PAGE = 100
+_USUAL_PER_PAGE = 50
+_MOST_FOLLOWERS = 500
+
+
+def sees(world: World, app: WecomApp, userid: str) -> bool:
+    """The guide exists, is active, and stands in the visible range of the app."""
+    guide = world.wecom.guides.get(userid)
+    is_in_range = not app.visible_userids or userid in app.visible_userids
+    return guide is not None and guide.is_active and is_in_range
+
+
+def guide_seen(world: World, app: WecomApp, userid: str) -> str:
+    """The userid, if the app sees this guide. Refuses 60111."""
+    if not sees(world, app, userid):
+        raise ApiError(60111)
+    return userid
+
+
+def follow_users(world: World, app: WecomApp, _call: Call) -> Answer:
+    """`GET get_follow_user_list`: the guides who may have customers, within the visible range."""
+    return {"follow_user": [userid for userid in world.wecom.guides if sees(world, app, userid)]}
+
+
+def list_customers(world: World, app: WecomApp, call: Call) -> Answer:
+    """`GET list`: the customers of one guide; none gives an empty list (the real answer is not
+    known).
+    """
+    userid = guide_seen(world, app, call.query.get("userid", ""))
+    return {"external_userid": list(world.wecom.contacts_of[userid])}
+
+
+def get_customer(world: World, app: WecomApp, call: Call) -> Answer:
+    """`GET get`: one customer with all guides the app sees. Refuses 40096 and 84061."""
+    customer = world.wecom.customers.get(call.query.get("external_userid", ""))
+    if customer is None:
+        raise ApiError(40096)
+    links = {userid: link for userid, link in customer.links.items() if sees(world, app, userid)}
+    if not links:
+        raise ApiError(84061)
+    start = cursor_of(call.query.get("cursor", ""))
+    page = dict(islice(links.items(), start, start + _MOST_FOLLOWERS))
+    answer: Answer = {"external_contact": _profile(customer)}
+    answer["follow_user"] = [{**_follow(userid, link), "tags": []} for userid, link in page.items()]
+    if start + _MOST_FOLLOWERS < len(links):
+        answer["next_cursor"] = str(start + _MOST_FOLLOWERS)
+    return answer
+
+
+def customers_of_guides(world: World, app: WecomApp, call: Call) -> Answer:
+    """`POST batch/get_by_user`: customers of up to 100 guides in pages; `follow_info` is one
+    object.
+    """
+    userids = call.body.get("userid_list")
+    if not isinstance(userids, list) or not userids:
+        raise ApiError(40063, "userid_list")
+    if len(userids) > _MOST_USERIDS:
+        raise ApiError(40058, "userid_list has more than 100 users")
+    pairs = [
+        (userid, external_userid)
+        for userid in userids
+        for external_userid in world.wecom.contacts_of[guide_seen(world, app, str(userid))]
+    ]
+    start = cursor_of(call.text("cursor"))
+    limit = _limit(call.body.get("limit"))
+    page = [_entry(world, userid, external) for userid, external in pairs[start : start + limit]]
+    following = str(start + limit) if start + limit < len(pairs) else ""
+    return {"external_contact_list": page, "next_cursor": following}
+
+
+def _entry(world: World, userid: str, external_userid: str) -> dict[str, Any]:
+    customer = world.wecom.customers[external_userid]
+    follow = {**_follow(userid, customer.links[userid]), "tag_id": []}
+    return {"external_contact": _profile(customer), "follow_info": follow}
+
+
+def _profile(customer: Customer) -> dict[str, Any]:
+    profile = {
+        "external_userid": customer.external_userid,
+        "name": customer.name,
+        "avatar": "",
+        "type": 1,
+        "gender": 0,
+    }
+    return {**profile, "unionid": customer.unionid} if customer.unionid else profile
+
+
+def _follow(userid: str, link: Link) -> dict[str, Any]:
+    return {
+        "userid": userid,
+        "remark": link.remark,
+        "description": "",
+        "createtime": int(link.created_at.timestamp()),
+        "remark_mobiles": [],
+        "add_way": 1,
+        "state": "",
+    }
+
+
+def cursor_of(text: str) -> int:
+    """The place a cursor of ours stands for. Refuses 40058."""
+    if not text:
+        return 0
+    if not text.isdecimal():
+        raise ApiError(40058, "cursor")
+    return int(text)
+
+
+def _limit(limit: object) -> int:
+    return limit if isinstance(limit, int) and 1 <= limit <= _MOST_PER_PAGE else _USUAL_PER_PAGE
+
+
+ENDPOINTS: dict[str, Endpoint] = {
+    "cgi-bin/externalcontact/get_follow_user_list": Endpoint("GET", follow_users),
+    "cgi-bin/externalcontact/list": Endpoint("GET", list_customers),
+    "cgi-bin/externalcontact/get": Endpoint("GET", get_customer),
+    "cgi-bin/externalcontact/batch/get_by_user": Endpoint("POST", customers_of_guides),
+}

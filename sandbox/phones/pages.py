@@ -1,0 +1,184 @@
+"""Two phones in a browser: a member's WeChat and a guide's WeCom. Server-rendered, no scripts,
+plainly labelled.
+"""
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from sandbox import broadcasts, register, talk
+from sandbox.inboxes import ids_of_same_person
+from sandbox.oauth import PageError
+from sandbox.phones.bubbles import Shown, shown
+from sandbox.state import Broadcast, World
+from store import clock
+
+router = APIRouter(tags=["phones"], include_in_schema=False)
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+)
+_PEOPLE_ON_INDEX = 12
+_BUBBLES = 200
+_PREVIEW_CUSTOMERS = 5
+
+
+def _page(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    return HTMLResponse(_TEMPLATES.get_template(template).render(**values), status)
+
+
+def _world(request: Request) -> World:
+    world: World = request.app.state.world
+    return world
+
+
+@router.get("/")
+async def index(request: Request, q: Annotated[str, Query(max_length=64)] = "") -> Response:
+    """Who you can be: those with something on their phone first."""
+    world = _world(request)
+    guides = [(guide.userid, guide.name) for guide in world.wecom.guides.values()]
+    members = [(one.openid, one.nickname) for one in world.wechat.followers.values()]
+    return _page(
+        "index.html", q=q, guides=_some(world, guides, q), members=_some(world, members, q)
+    )
+
+
+def _some(world: World, people: list[tuple[str, str]], q: str) -> list[tuple[str, str, int]]:
+    """A few of the people that fit the search, the busiest first: id, name, number of bubbles."""
+    fitting = [
+        (who, name or who, len(world.inboxes.get(who, [])))
+        for who, name in people
+        if q in name or q in who
+    ]
+    return sorted(fitting, key=lambda person: -person[2])[:_PEOPLE_ON_INDEX]
+
+
+@router.get("/phone/member/{openid}")
+async def member_phone(request: Request, openid: str) -> Response:
+    """A member's WeChat: the chat in a frame that refreshes, the box to write in outside of it."""
+    world = _world(request)
+    follower = register.find_follower(world, openid)
+    account = world.wechat.accounts[follower.appid]
+    return _page("member.html", who=openid, name=follower.nickname or openid, account=account.name)
+
+
+@router.get("/phone/member/{openid}/log")
+async def member_log(request: Request, openid: str) -> Response:
+    """The chat: what the account and the guides of this member have sent, newest at the bottom."""
+    world = _world(request)
+    return _page(
+        "log.html",
+        bubbles=_log(world, openid, ids_of_same_person(world, openid)),
+        tap="",
+        who=openid,
+    )
+
+
+@router.post("/phone/member/{openid}/say")
+async def member_says(request: Request, openid: str, text: Annotated[str, Form()] = "") -> Response:
+    """Write to the account, or tap its menu, and come back."""
+    follower = register.find_follower(_world(request), openid)
+    if text.strip():
+        await talk.say(request.app.state.pusher, follower, text.strip(), now=clock.now())
+    return RedirectResponse(f"/phone/member/{openid}", 303)
+
+
+@router.get("/phone/guide/{userid}")
+async def guide_phone(request: Request, userid: str) -> Response:
+    """A guide's WeCom."""
+    guide = register.find_guide(_world(request), userid)
+    return _page("guide.html", who=userid, name=guide.name)
+
+
+@router.get("/phone/guide/{userid}/log")
+async def guide_log(request: Request, userid: str) -> Response:
+    """The cards and messages of a guide."""
+    world = _world(request)
+    tap = f"/phone/guide/{userid}/tap"
+    return _page("log.html", bubbles=_log(world, userid, [userid]), tap=tap, who=userid)
+
+
+@router.get("/phone/guide/{userid}/broadcasts")
+async def guide_broadcasts(request: Request, userid: str) -> Response:
+    """The broadcasts that wait for this guide's confirmation."""
+    world = _world(request)
+    waiting = [_preview(world, one, userid) for one in broadcasts.waiting(world, userid)]
+    return _page("broadcasts.html", waiting=waiting, who=userid)
+
+
+def _preview(world: World, broadcast: Broadcast, userid: str) -> dict[str, Any]:
+    recipients = broadcast.tasks[userid].recipients
+    first = [
+        world.wecom.customers[one].name or one for one in islice(recipients, _PREVIEW_CUSTOMERS)
+    ]
+    return {
+        "msgid": broadcast.msgid,
+        "text": broadcast.text,
+        "names": first,
+        "count": len(recipients),
+    }
+
+
+@router.post("/phone/guide/{userid}/confirm")
+async def guide_confirms(request: Request, userid: str, msgid: Annotated[str, Form()]) -> Response:
+    """Confirm one broadcast and come back; one that is gone already is left alone."""
+    world = _world(request)
+    with world.wecom.lock:
+        for broadcast in broadcasts.waiting(world, userid):
+            if broadcast.msgid == msgid:
+                broadcasts.confirm(world, broadcast, userid, now=clock.now())
+    return RedirectResponse(f"/phone/guide/{userid}", 303)
+
+
+@router.post("/phone/guide/{userid}/say")
+async def guide_says(request: Request, userid: str, text: Annotated[str, Form()] = "") -> Response:
+    """Write to the app and come back."""
+    world = _world(request)
+    app, guide = register.find_app(world, None), register.find_guide(world, userid)
+    if text.strip():
+        await talk.guide_says(request.app.state.pusher, app, guide, text.strip(), now=clock.now())
+    return RedirectResponse(f"/phone/guide/{userid}", 303)
+
+
+@router.post("/phone/guide/{userid}/tap")
+async def guide_taps(
+    request: Request, userid: str, task_id: Annotated[str, Form()], key: Annotated[str, Form()]
+) -> Response:
+    """Tap a button of a card and come back."""
+    world = _world(request)
+    app, guide = register.find_app(world, None), register.find_guide(world, userid)
+    pusher = request.app.state.pusher
+    await talk.guide_taps(pusher, app, guide, task_id=task_id, key=key, now=clock.now())
+    return RedirectResponse(f"/phone/guide/{userid}", 303)
+
+
+def _log(world: World, person: str, ids: list[str]) -> list[Shown]:
+    """The last bubbles, newest first: the page turns the column round so that it opens at its
+    end.
+    """
+    bubbles = [bubble for one in ids for bubble in world.inboxes.get(one, [])]
+    bubbles.sort(key=lambda bubble: bubble.at)
+    return [shown(bubble, person) for bubble in reversed(bubbles[-_BUBBLES:])]
+
+
+def who_are_you(request: Request, *, is_corp: bool) -> Response:
+    """The login page without a person: choose one and come straight back."""
+    world = _world(request)
+    people = (
+        [(guide.userid, guide.name) for guide in world.wecom.guides.values()]
+        if is_corp
+        else [(one.openid, one.nickname) for one in world.wechat.followers.values()]
+    )
+    return _page("who.html", status=401, people=_some(world, people, ""), next=str(request.url))
+
+
+def problem(_request: Request, error: PageError) -> Response:
+    """The login page refuses."""
+    return _page("problem.html", status=400, code=error.code, why=error.why)
