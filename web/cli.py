@@ -1,0 +1,110 @@
+"""The command line: `zhiyin …`. Other parts add commands through entry points `zhiyin.commands`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import click
+
+from store import migrate
+from store.clock import now
+from store.embedded import EmbeddedServerError, Servers, hold_servers
+from store.errors import Refusal
+from store.settings import Settings
+from web import doctor
+
+_GROUP = "zhiyin.commands"
+
+
+class _Commands(click.Group):
+    """Own commands, and those of entry points, which are imported only when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_entries()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        entry = _entries().get(cmd_name)
+        if own is not None or entry is None:
+            return own
+        command = entry.load()
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List without importing what other parts bring; `zhiyin NAME --help` says more."""
+        own = {name: command.get_short_help_str(70) for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, own.get(name, "")) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turn what a person can mend into one sentence."""
+        try:
+            return super().invoke(ctx)
+        except (EmbeddedServerError, Refusal) as fault:
+            raise click.ClickException(str(fault)) from fault
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zhiyin")
+def main() -> None:
+    """Zhiyin, a WeChat guide assistant for retail brands."""
+
+
+@main.command("migrate")
+def migrate_command() -> None:
+    """Bring the database to the newest revision."""
+    with servers(read_settings()) as held:
+        before = migrate.current(held.database_url)
+        migrate.upgrade(held.database_url)
+        after = migrate.current(held.database_url)
+    change = "already there" if before == after else f"it was at {before or 'nothing'}"
+    click.echo(f"The database is at revision {after} ({change}).")
+
+
+@main.command("doctor")
+def doctor_command() -> None:
+    """Check settings, servers, migrations, credentials, clock and disk, and say what to do."""
+    settings = read_settings()
+    findings = doctor.check_settings(settings)
+    _show(findings)
+    try:
+        with servers(settings) as held:
+            answers = doctor.check_servers(held, now)
+    except EmbeddedServerError as fault:
+        answers = [doctor.Finding("servers", is_ok=False, says=str(fault))]
+    _show(answers)
+    problems = sum(not one.is_ok for one in findings + answers)
+    click.echo(f"{problems} of these need you." if problems else "All is well.")
+    sys.exit(1 if problems else 0)
+
+
+def read_settings() -> Settings:
+    """The settings, or one sentence per setting that cannot be read."""
+    try:
+        return Settings()
+    except (ValueError, KeyError) as fault:
+        raise click.ClickException(doctor.explain_settings(fault)) from fault
+
+
+@contextmanager
+def servers(settings: Settings) -> Iterator[Servers]:
+    """The servers of the settings or embedded ones; what takes time is said on standard error."""
+    with hold_servers(settings, lambda sentence: click.echo(sentence, err=True)) as held:
+        yield held
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=_GROUP)}
+
+
+def _show(findings: list[doctor.Finding]) -> None:
+    for one in findings:
+        word = click.style("ok     ", fg="green") if one.is_ok else click.style("problem", fg="red")
+        click.echo(f"{word}  {one.subject:<12} {one.says}")
+
+
+if __name__ == "__main__":
+    main()
