@@ -1,1 +1,1 @@
-"""The engine: audiences, campaigns, assignment, deadlines, fallback, attribution (design.md §11)."""
+"""The engine: audiences, campaigns, assignment, deadlines, fallback, attribution."""

@@ -20,6 +20,8 @@ class AuditEntry(SQLModel, table=True):
     at: datetime
 
 
-def note(session: Session, actor: str, act: str, *, subject: str, now: datetime, **facts: Any) -> None:
+def note(
+    session: Session, actor: str, act: str, *, subject: str, now: datetime, **facts: Any
+) -> None:
     """Add one line to the audit log."""
     session.add(AuditEntry(actor=actor, act=act, subject=subject, facts=facts, at=now))

@@ -78,7 +78,13 @@ _MOVES: dict[TaskState, frozenset[TaskState]] = {
         | {TaskState.SUPPRESSED, TaskState.EXPIRED, TaskState.CONVERTED}
     ),
     TaskState.FELL_BACK: frozenset(
-        {TaskState.SENT, TaskState.FAILED, TaskState.SUPPRESSED, TaskState.EXPIRED, TaskState.CONVERTED}
+        {
+            TaskState.SENT,
+            TaskState.FAILED,
+            TaskState.SUPPRESSED,
+            TaskState.EXPIRED,
+            TaskState.CONVERTED,
+        }
     ),
     TaskState.SENT: _AFTER_SENT,
     TaskState.DELIVERED: frozenset({TaskState.REPLIED, TaskState.CONVERTED}),
@@ -182,6 +188,7 @@ class CareTask(SQLModel, table=True):
     created_at: datetime
     moved_at: datetime
     sent_at: datetime | None = None
+    replied_at: datetime | None = None
     picks_opened_at: datetime | None = None
 
     @property
@@ -199,3 +206,5 @@ def move_task(task: CareTask, state: TaskState, *, reason: str = "", now: dateti
     task.moved_at = now
     if state is TaskState.SENT:
         task.sent_at = now
+    elif state is TaskState.REPLIED:
+        task.replied_at = now

@@ -14,7 +14,10 @@ __all__ = ["big_key", "json_column", "link", "one_of", "status"]
 def big_key() -> Any:
     """A big-integer primary key given by the database."""
     return Field(
-        default=None, primary_key=True, sa_type=BigInteger, sa_column_kwargs={"server_default": Identity()}
+        default=None,
+        primary_key=True,
+        sa_type=BigInteger,
+        sa_column_kwargs={"server_default": Identity()},
     )
 
 
@@ -32,7 +35,7 @@ def status(states: type[StrEnum], **options: Any) -> Any:
         length=32,
         values_callable=lambda members: [member.value for member in members],
     )
-    return Field(sa_type=kind, **options)  # type: ignore[call-overload]  # sqlmodel types sa_type as a class
+    return Field(sa_type=kind, **options)
 
 
 def one_of(column: str, states: type[StrEnum], table: str) -> CheckConstraint:
@@ -44,4 +47,3 @@ def one_of(column: str, states: type[StrEnum], table: str) -> CheckConstraint:
 def json_column(**options: Any) -> Any:
     """A JSONB column."""
     return Field(sa_type=JSONB, **options)
-

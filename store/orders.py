@@ -36,7 +36,9 @@ class OrderLine(SQLModel, table=True):
     """One product of an order; `amount_fen` is what was paid for the whole line."""
 
     __tablename__ = "order_lines"
-    __table_args__ = (CheckConstraint("quantity >= 0 AND amount_fen >= 0", name="ck_order_lines_sign"),)
+    __table_args__ = (
+        CheckConstraint("quantity >= 0 AND amount_fen >= 0", name="ck_order_lines_sign"),
+    )
     order_id: int = link("orders.id", index=False, primary_key=True)
     line_no: int = Field(primary_key=True)
     product_id: int = link("products.id")

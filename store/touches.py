@@ -1,6 +1,6 @@
 """Touches: one attempt to reach a member on one channel, unasked (design.md §4, §8, §9)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from store.columns import big_key, json_column, link, one_of, status
+from store.errors import WrongState
 
 
 class Channel(StrEnum):
@@ -44,6 +45,33 @@ COUNTED = frozenset({TouchState.RESERVED, TouchState.SENDING, TouchState.SENT, T
 FINAL = frozenset({TouchState.SENT, TouchState.FAILED, TouchState.WITHHELD, TouchState.RELEASED})
 
 
+# A broadcast is only a task until the guide confirms it in WeCom, which may take days (wecom.md §5).
+# Until then it can reach the member at any moment, so it counts at every moment of this span.
+HUMAN_PATIENCE: dict[Channel, timedelta] = {Channel.WECOM_BROADCAST: timedelta(days=3)}
+
+_MOVES: dict[TouchState, frozenset[TouchState]] = {
+    # What was only planned can still happen by hand, hence SENT.
+    TouchState.ASKED: frozenset(
+        {TouchState.ASKED, TouchState.RESERVED, TouchState.WITHHELD}
+        | {TouchState.RELEASED, TouchState.SENT}
+    ),
+    # A lapsed reservation is decided again, so every answer of the gate may follow it.
+    TouchState.RESERVED: frozenset(
+        {TouchState.RESERVED, TouchState.ASKED, TouchState.SENDING, TouchState.WITHHELD}
+        | {TouchState.RELEASED, TouchState.SENT}
+    ),
+    # Back to ASKED only when the provider said clearly that nothing was sent.
+    TouchState.SENDING: frozenset(
+        {TouchState.SENT, TouchState.FAILED, TouchState.UNKNOWN, TouchState.ASKED}
+    ),
+    TouchState.UNKNOWN: frozenset({TouchState.SENT, TouchState.FAILED}),
+    TouchState.SENT: frozenset(),
+    TouchState.FAILED: frozenset(),
+    TouchState.WITHHELD: frozenset(),
+    TouchState.RELEASED: frozenset(),
+}
+
+
 class Evidence(StrEnum):
     """How sure we are that it arrived, best first (design.md §9)."""
 
@@ -55,7 +83,9 @@ class Evidence(StrEnum):
 class Touch(SQLModel, table=True):
     """One attempt on one channel. `key` makes a repeat the same touch; `counted_at` is when caps count it.
 
-    `verdict` explains the last decision: {"outcome", "violations": [{"rule", "count", "cap", "touches", "retry_at"}]}.
+    `channels` are those asked for, best first; `channel` is the one the gate chose of them.
+    `verdict` explains the last decision: {"outcome", "channel", "policy_version", "retry_at",
+    "violations": [{"rule", "channel", "count", "cap", "touches", "retry_at"}], "passed_over": [...]}.
     """
 
     __tablename__ = "touches"
@@ -80,6 +110,7 @@ class Touch(SQLModel, table=True):
     id: int = big_key()
     key: str = Field(unique=True)
     member_id: int = link("members.id")
+    channels: list[Any] = json_column(default_factory=list)
     channel: Channel = status(Channel)
     category: Category = status(Category)
     brand_id: int = link("brands.id", index=False)
@@ -101,3 +132,16 @@ class Touch(SQLModel, table=True):
     provider_id: str | None = None
     failure: str | None = None
     evidence: Evidence | None = status(Evidence, default=None, nullable=True)
+
+
+def move_touch(touch: Touch, state: TouchState, *, now: datetime) -> None:
+    """Move a locked touch to `state`; refuses a move that its life does not know."""
+    if state not in _MOVES[touch.state]:
+        raise WrongState("touch", touch.state, state)
+    touch.state = state
+    if state is not TouchState.RESERVED:
+        touch.lease_until = None
+    if state is not TouchState.ASKED:
+        touch.retry_at = None
+    if state in FINAL:
+        touch.settled_at = now

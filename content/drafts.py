@@ -1,0 +1,113 @@
+"""Drafts: the words for each member of a chunk, offline, from a content piece and member facts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from content.pieces import MemberVariables
+from store.levels import Level
+from store.members import Member
+from store.orders import MemberFacts
+from store.organisation import Guide, Shop
+from store.points import PointsEntry
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFacts:
+    """What a draft needs to know about one member."""
+
+    name: str
+    level: str
+    points: int
+    days_since: int | None
+    orders_count: int
+    favourites: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who signs the words: a guide of a shop."""
+
+    name: str
+    shop: str
+
+
+def facts_of(
+    session: Session, member_ids: Sequence[int], *, now: datetime
+) -> dict[int, DraftFacts]:
+    """Facts of a chunk of members, by member id."""
+    balance = (
+        select(PointsEntry.member_id, func.sum(PointsEntry.points).label("points"))
+        .where(col(PointsEntry.member_id).in_(member_ids))
+        .group_by(col(PointsEntry.member_id))
+        .subquery()
+    )
+    query = (
+        select(Member.id, Member.name, Level.name, balance.c.points, MemberFacts)
+        .join(Level, col(Level.id) == Member.level_id, isouter=True)
+        .join(MemberFacts, col(MemberFacts.member_id) == Member.id, isouter=True)
+        .join(balance, balance.c.member_id == Member.id, isouter=True)
+        .where(col(Member.id).in_(member_ids))
+    )
+    return {
+        member_id: _facts(name, level, points, facts, now)
+        for member_id, name, level, points, facts in session.exec(query).all()
+    }
+
+
+def _facts(
+    name: str, level: str | None, points: int | None, facts: MemberFacts | None, now: datetime
+) -> DraftFacts:
+    last = facts.last_order_at if facts else None
+    return DraftFacts(
+        name=name,
+        level=level or "",
+        points=max(int(points or 0), 0),
+        days_since=(now - last).days if last else None,
+        orders_count=facts.orders_count if facts else 0,
+        favourites=tuple(facts.favourite_categories) if facts else (),
+    )
+
+
+def speakers(session: Session, guide_ids: Sequence[int]) -> Mapping[int, Speaker]:
+    """Names of guides and their shops, by guide id."""
+    query = (
+        select(Guide.id, Guide.name, Shop.name)
+        .join(Shop, col(Shop.id) == Guide.shop_id)
+        .where(col(Guide.id).in_(guide_ids))
+    )
+    return {guide_id: Speaker(name, shop) for guide_id, name, shop in session.exec(query).all()}
+
+
+def house_speaker(brand: str) -> Speaker:
+    """Who signs when no guide can: the brand's own assistant."""
+    return Speaker("小知", brand)
+
+
+def variables(
+    facts: DraftFacts, speaker: Speaker, *, product: str, coupon: str, link: str
+) -> MemberVariables:
+    """The variables of a piece for one member."""
+    return MemberVariables(
+        name=facts.name or "顾客",
+        guide=speaker.name,
+        shop=speaker.shop,
+        level=facts.level,
+        points=facts.points,
+        days_since=facts.days_since,
+        category=facts.favourites[0] if facts.favourites else "好物",
+        product=product,
+        coupon=coupon,
+        link=link,
+    )
+
+
+def reason(facts: DraftFacts) -> str:
+    """Why this member, in one line for the guide."""
+    if facts.days_since is None:
+        return "还没有买过东西，可以先认识一下"
+    like = f"，常买{'、'.join(facts.favourites[:2])}" if facts.favourites else ""
+    return f"近一年来过 {facts.orders_count} 次，上次是 {facts.days_since} 天前{like}"

@@ -1,0 +1,102 @@
+"""Assignment: the own guide of a member, else who last served, else the rota of the shop."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from store.campaigns import Assignment, CareTask
+from store.members import Member
+from store.orders import Order
+from store.organisation import Guide, GuideStatus
+from store.relations import Friendship, Ownership
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The guide for a member, and whether WeCom lets that guide write to the member."""
+
+    guide_id: int
+    is_friend: bool
+
+
+def choose(session: Session, campaign_id: int, member_ids: Sequence[int]) -> dict[int, Choice]:
+    """A guide in post for every member; those of shops without guides are left out."""
+    chosen = _last_served(session, member_ids) | _own(session, member_ids)
+    missing = [member_id for member_id in member_ids if member_id not in chosen]
+    chosen |= _rota(session, campaign_id, missing)
+    friends = _friendships(session, member_ids)
+    return {
+        member_id: Choice(guide_id, (guide_id, member_id) in friends)
+        for member_id, guide_id in chosen.items()
+    }
+
+
+def _own(session: Session, member_ids: Sequence[int]) -> dict[int, int]:
+    query = (
+        select(Ownership.member_id, Ownership.guide_id)
+        .join(Guide, col(Guide.id) == Ownership.guide_id)
+        .where(col(Ownership.member_id).in_(member_ids), col(Ownership.until).is_(None))
+        .where(Guide.status == GuideStatus.ACTIVE)
+    )
+    return dict(session.exec(query).all())
+
+
+def _last_served(session: Session, member_ids: Sequence[int]) -> dict[int, int]:
+    query = (
+        select(Order.member_id, Order.guide_id)
+        .join(Guide, col(Guide.id) == Order.guide_id)
+        .where(col(Order.member_id).in_(member_ids), Guide.status == GuideStatus.ACTIVE)
+        .order_by(col(Order.paid_at))
+    )
+    # Later orders overwrite earlier ones.
+    return {m: g for m, g in session.exec(query).all() if m is not None and g is not None}
+
+
+def _rota(session: Session, campaign_id: int, member_ids: Sequence[int]) -> dict[int, int]:
+    """Share out members among the guides of their shop, the least loaded first."""
+    shops = session.exec(
+        select(Member.id, Member.shop_id)
+        .where(col(Member.id).in_(member_ids))
+        .order_by(col(Member.id))
+    ).all()
+    guides = session.exec(
+        select(Guide.shop_id, Guide.id)
+        .where(Guide.status == GuideStatus.ACTIVE)
+        .where(col(Guide.shop_id).in_({shop for _, shop in shops if shop is not None}))
+        .order_by(col(Guide.id))
+    ).all()
+    load = _load(session, campaign_id)
+    chosen: dict[int, int] = {}
+    for member_id, shop_id in shops:
+        rota = [guide for shop, guide in guides if shop == shop_id]
+        if rota:
+            chosen[member_id] = min(rota, key=lambda guide: load[guide])
+            load[chosen[member_id]] += 1
+    return chosen
+
+
+def _load(session: Session, campaign_id: int) -> Counter[int]:
+    query = (
+        select(CareTask.guide_id, func.count())
+        .where(CareTask.campaign_id == campaign_id, col(CareTask.guide_id).is_not(None))
+        .group_by(col(CareTask.guide_id))
+    )
+    return Counter(
+        {guide: tasks for guide, tasks in session.exec(query).all() if guide is not None}
+    )
+
+
+def _friendships(session: Session, member_ids: Sequence[int]) -> set[tuple[int, int]]:
+    query = select(Friendship.guide_id, Friendship.member_id).where(
+        col(Friendship.member_id).in_(member_ids), col(Friendship.until).is_(None)
+    )
+    return {(guide, member) for guide, member in session.exec(query).all() if member is not None}
+
+
+def assignments_of(session: Session, campaign_id: int) -> dict[int, Assignment]:
+    """Assignments of a campaign by guide id."""
+    rows = session.exec(select(Assignment).where(Assignment.campaign_id == campaign_id)).all()
+    return {row.guide_id: row for row in rows}

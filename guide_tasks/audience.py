@@ -1,0 +1,271 @@
+"""Audiences: a condition tree over members, compiled to one SQL query (design.md §11).
+
+A tree is `{"all": [...]}`, `{"any": [...]}`, `{"not": tree}` or a leaf `{"fact", "op", "value"}`.
+Facts in days are counted back from `now`; money is fen. `r_score`, `f_score` and `m_score` are
+quintiles 1 to 5 (5 is best) of recency, orders and money in 365 days over all who ever bought.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import eq, ge, gt, le, lt
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Subquery, and_, exists, func, not_, or_, true
+from sqlmodel import Session, col, select
+
+from store.campaigns import AudienceMember
+from store.errors import Refusal
+from store.levels import Level
+from store.members import Identity, IdentityChannel, Member, MemberStatus
+from store.orders import MemberFacts
+from store.organisation import Shop
+from store.relations import Friendship, Ownership
+from store.tags import MemberTag, Tag
+from store.touches import COUNTED, Touch
+
+MAX_DEPTH = 6
+_SCORES = 5
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {"<=": le, ">=": ge, "<": lt, ">": gt, "=": eq}
+
+
+class BadAudience(Refusal):
+    """A condition tree that cannot be read; `where` is the path to the faulty node."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where, self.problem = where, problem
+        super().__init__(f"The audience is not valid at {where}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    fact: str
+    op: str
+    value: Any
+    where: str
+
+
+def members_of(
+    tree: dict[str, Any], *, now: datetime, limit: int | None = None
+) -> Select[tuple[int]]:
+    """The query that yields ids of active members; with `limit`, the best customers first."""
+    scores = _scores() if _names_score(tree) else None
+    query: Select[tuple[int]] = (
+        select(Member.id)  # type: ignore[assignment]  # sqlmodel's SelectOfScalar is a Select
+        .join(MemberFacts, col(MemberFacts.member_id) == Member.id, isouter=True)
+        .where(Member.status == MemberStatus.ACTIVE)
+    )
+    if scores is not None:
+        query = query.join(scores, scores.c.member_id == Member.id, isouter=True)
+    query = query.where(_compile(tree, scores, now, "audience", 0))
+    if limit is not None:
+        query = query.order_by(
+            col(MemberFacts.spent_365_fen).desc().nulls_last(), col(Member.id)
+        ).limit(limit)
+    return query
+
+
+def count(
+    session: Session, tree: dict[str, Any], *, now: datetime, limit: int | None = None
+) -> int:
+    """How many members the tree describes."""
+    inner = members_of(tree, now=now, limit=limit).subquery()
+    return session.exec(select(func.count()).select_from(inner)).one()
+
+
+def _compile(
+    tree: Any, scores: Subquery | None, now: datetime, where: str, depth: int
+) -> ColumnElement[bool]:
+    if not isinstance(tree, dict):
+        raise BadAudience(where, "a node must be an object")
+    if depth > MAX_DEPTH:
+        raise BadAudience(where, f"nesting is deeper than {MAX_DEPTH}")
+    for word, join in (("all", and_), ("any", or_)):
+        if word in tree:
+            return _branch(tree[word], join, scores, now, f"{where}.{word}", depth)
+    if "not" in tree:
+        return not_(
+            func.coalesce(_compile(tree["not"], scores, now, f"{where}.not", depth + 1), False)
+        )
+    return _leaf(_read_leaf(tree, where), scores, now)
+
+
+def _branch(
+    nodes: Any,
+    join: Callable[..., ColumnElement[bool]],
+    scores: Subquery | None,
+    now: datetime,
+    where: str,
+    depth: int,
+) -> ColumnElement[bool]:
+    if not isinstance(nodes, list):
+        raise BadAudience(where, "a list of nodes is expected")
+    parts = [
+        _compile(node, scores, now, f"{where}[{i}]", depth + 1) for i, node in enumerate(nodes)
+    ]
+    return join(*parts) if parts else true()
+
+
+def _read_leaf(tree: dict[str, Any], where: str) -> _Leaf:
+    missing = {"fact", "op", "value"} - tree.keys()
+    if missing:
+        raise BadAudience(where, f"{', '.join(sorted(missing))} missing")
+    return _Leaf(str(tree["fact"]), str(tree["op"]), tree["value"], where)
+
+
+def _leaf(leaf: _Leaf, scores: Subquery | None, now: datetime) -> ColumnElement[bool]:
+    if leaf.fact in _NUMBERS:
+        return _compare(_NUMBERS[leaf.fact], leaf)
+    if leaf.fact in _DAYS:
+        return _compare_days(_DAYS[leaf.fact], leaf, now)
+    if leaf.fact in _SCORE_FACTS and scores is not None:
+        return _compare(scores.c[leaf.fact], leaf)
+    if leaf.fact in _WORDS:
+        return _WORDS[leaf.fact](_words(leaf))
+    if leaf.fact in _CLAIMS:
+        return _claim(leaf)
+    if leaf.fact == "days_since_touch":
+        return _untouched_for(leaf, now)
+    known = sorted([*_NUMBERS, *_DAYS, *_SCORE_FACTS, *_WORDS, *_CLAIMS, "days_since_touch"])
+    raise BadAudience(leaf.where, f"fact {leaf.fact!r} is not one of {', '.join(known)}")
+
+
+def _number(leaf: _Leaf) -> float:
+    if isinstance(leaf.value, bool) or not isinstance(leaf.value, int | float):
+        raise BadAudience(leaf.where, f"the value of {leaf.fact} must be a number")
+    return leaf.value
+
+
+def _comparison(leaf: _Leaf) -> Callable[[Any, Any], Any]:
+    if leaf.op not in _COMPARISONS:
+        raise BadAudience(leaf.where, f"op {leaf.op!r} is not one of {' '.join(_COMPARISONS)}")
+    return _COMPARISONS[leaf.op]
+
+
+def _compare(column: Any, leaf: _Leaf) -> ColumnElement[bool]:
+    result: ColumnElement[bool] = _comparison(leaf)(column, _number(leaf))
+    return result
+
+
+def _compare_days(column: Any, leaf: _Leaf, now: datetime) -> ColumnElement[bool]:
+    # "Days since" grows as the instant gets earlier, so the comparison turns around.
+    turned = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "=": "="}
+    _comparison(leaf)
+    instant = now - timedelta(days=_number(leaf))
+    result: ColumnElement[bool] = _COMPARISONS[turned[leaf.op]](column, instant)
+    return result
+
+
+def _words(leaf: _Leaf) -> list[str]:
+    values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
+    if leaf.op not in {"in", "="} or not values or not all(isinstance(v, str) for v in values):
+        raise BadAudience(leaf.where, f"{leaf.fact} takes op 'in' and a list of codes")
+    return values
+
+
+def _claim(leaf: _Leaf) -> ColumnElement[bool]:
+    if leaf.op != "=" or not isinstance(leaf.value, bool):
+        raise BadAudience(leaf.where, f"{leaf.fact} takes op '=' and true or false")
+    claim = _CLAIMS[leaf.fact]()
+    return claim if leaf.value else not_(claim)
+
+
+def _untouched_for(leaf: _Leaf, now: datetime) -> ColumnElement[bool]:
+    """Members without a counted touch in the last `value` days; only `>=` makes sense here."""
+    if leaf.op != ">=":
+        raise BadAudience(leaf.where, "days_since_touch takes op '>='")
+    since = now - timedelta(days=_number(leaf))
+    return not_(
+        exists().where(
+            col(Touch.member_id) == Member.id,
+            col(Touch.state).in_(COUNTED),
+            col(Touch.counted_at) > since,
+        )
+    )
+
+
+def _has_level(codes: list[str]) -> ColumnElement[bool]:
+    return exists().where(col(Level.id) == Member.level_id, col(Level.code).in_(codes))
+
+
+def _has_tag(codes: list[str]) -> ColumnElement[bool]:
+    return exists().where(
+        col(MemberTag.member_id) == Member.id,
+        col(MemberTag.tag_id) == Tag.id,
+        col(Tag.code).in_(codes),
+    )
+
+
+def _of_shop(codes: list[str]) -> ColumnElement[bool]:
+    return exists().where(col(Shop.id) == Member.shop_id, col(Shop.code).in_(codes))
+
+
+def _likes(categories: list[str]) -> ColumnElement[bool]:
+    return or_(*(col(MemberFacts.favourite_categories).contains([name]) for name in categories))
+
+
+def _has_guide() -> ColumnElement[bool]:
+    return exists().where(col(Ownership.member_id) == Member.id, col(Ownership.until).is_(None))
+
+
+def _has_friend() -> ColumnElement[bool]:
+    return exists().where(col(Friendship.member_id) == Member.id, col(Friendship.until).is_(None))
+
+
+def _follows() -> ColumnElement[bool]:
+    return exists().where(
+        col(Identity.member_id) == Member.id,
+        col(Identity.channel) == IdentityChannel.WECHAT,
+        col(Identity.is_reachable),
+    )
+
+
+def _was_in_a_campaign() -> ColumnElement[bool]:
+    return exists().where(col(AudienceMember.member_id) == Member.id)
+
+
+_NUMBERS: dict[str, Any] = {
+    "orders_count": col(MemberFacts.orders_count),
+    "spent_fen": col(MemberFacts.spent_fen),
+    "spent_365_fen": col(MemberFacts.spent_365_fen),
+    "interval_days": col(MemberFacts.interval_days),
+}
+_DAYS: dict[str, Any] = {
+    "recency_days": col(MemberFacts.last_order_at),
+    "first_order_days": col(MemberFacts.first_order_at),
+    "joined_days": col(Member.joined_at),
+}
+_SCORE_FACTS = ("r_score", "f_score", "m_score")
+_WORDS: dict[str, Callable[[list[str]], ColumnElement[bool]]] = {
+    "level": _has_level,
+    "tag": _has_tag,
+    "shop": _of_shop,
+    "favourite_category": _likes,
+}
+_CLAIMS: dict[str, Callable[[], ColumnElement[bool]]] = {
+    "has_guide": _has_guide,
+    "is_friend_of_a_guide": _has_friend,
+    "follows_account": _follows,
+    "was_in_a_campaign": _was_in_a_campaign,
+}
+
+
+def _names_score(tree: Any) -> bool:
+    if isinstance(tree, dict):
+        return tree.get("fact") in _SCORE_FACTS or any(_names_score(v) for v in tree.values())
+    return isinstance(tree, list) and any(_names_score(v) for v in tree)
+
+
+def _scores() -> Subquery:
+    """Quintiles of every member who ever bought: one pass over the facts."""
+    ranked = {
+        "r_score": MemberFacts.last_order_at,
+        "f_score": MemberFacts.orders_count,
+        "m_score": MemberFacts.spent_365_fen,
+    }
+    member_id = col(MemberFacts.member_id)
+    quintiles = [
+        func.ntile(_SCORES).over(order_by=(col(fact), member_id)).label(name)
+        for name, fact in ranked.items()
+    ]
+    return select(member_id, *quintiles).where(MemberFacts.orders_count > 0).subquery("scores")

@@ -1,0 +1,176 @@
+"""Campaigns before launch: writing one, seeing whom it would reach and what the gate says."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fatigue.gate import Ask
+from fatigue.rules import Outcome
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from fatigue import gate
+from guide_tasks import audience
+from store.audit import note
+from store.campaigns import AudienceMember, Campaign, CampaignMode, CampaignState
+from store.errors import NotFound, WrongState
+from store.members import Member
+from store.orders import MemberFacts
+from store.pieces import ContentPiece
+from store.relations import Ownership
+from store.touches import Category, Channel
+
+
+class CampaignForm(BaseModel):
+    """What HQ fills in. Fallback channels are tried in order once a guide let the deadline pass."""
+
+    name: str = Field(min_length=1, max_length=60)
+    category: Category = Category.CARE
+    audience: dict[str, Any]
+    audience_limit: int | None = Field(default=None, ge=1)
+    holdout_percent: int = Field(default=10, ge=0, le=50)
+    piece_code: str
+    coupon_plan_id: int | None = None
+    priority: int = Field(default=50, ge=0, le=100)
+    fallback_channels: tuple[Channel, ...] = (Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE)
+    deadline_at: datetime
+    attribution_days: int = Field(default=14, ge=1, le=90)
+    commission_bp: int = Field(default=200, ge=0, le=10_000)
+
+    @field_validator("deadline_at")
+    @classmethod
+    def _aware(cls, instant: datetime, _info: ValidationInfo) -> datetime:
+        if instant.tzinfo is None:
+            raise ValueError("deadline_at needs a time zone")
+        return instant
+
+
+class DeadlinePassed(WrongState):
+    """A campaign cannot be written or launched after its own deadline."""
+
+    def __init__(self, deadline_at: datetime) -> None:
+        self.deadline_at = deadline_at
+        super().__init__("campaign", "past its deadline", "launched")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Whom an audience holds: exact counts, money in fen."""
+
+    members: int
+    with_guide: int
+    spent_365_fen: int
+    shops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the gate would say today to the whole audience of a campaign, by first rule named."""
+
+    reached: int
+    deferred: int
+    withheld: int
+    by_rule: dict[str, int]
+
+
+def write(
+    session: Session, form: CampaignForm, *, brand_id: int, actor: str, now: datetime
+) -> Campaign:
+    """Write a draft; refuses an unreadable audience, an unknown piece or a past deadline."""
+    if form.deadline_at <= now:
+        raise DeadlinePassed(form.deadline_at)
+    audience.members_of(form.audience, now=now)
+    piece = session.exec(select(ContentPiece).where(ContentPiece.code == form.piece_code)).first()
+    if piece is None:
+        raise NotFound(f"There is no content piece {form.piece_code!r}.")
+    facts = form.model_dump(exclude={"piece_code", "fallback_channels"})
+    channels = [channel.value for channel in form.fallback_channels]
+    campaign = Campaign(
+        **facts, fallback_channels=channels, piece_id=piece.id, brand_id=brand_id, created_at=now
+    )
+    session.add(campaign)
+    session.flush()
+    note(session, actor, "campaign.write", subject=f"campaign:{campaign.id}", now=now)
+    return campaign
+
+
+def by_token(session: Session, token: str) -> Campaign:
+    """The campaign behind a public token."""
+    campaign = session.exec(select(Campaign).where(Campaign.token == token)).first()
+    if campaign is None:
+        raise NotFound("There is no such campaign.")
+    return campaign
+
+
+def preview(session: Session, tree: dict[str, Any], *, limit: int | None, now: datetime) -> Preview:
+    """Exact counts of an audience, in one query."""
+    chosen = audience.members_of(tree, now=now, limit=limit).subquery()
+    query = (
+        select(
+            func.count(),
+            func.count(col(Ownership.id)),
+            func.coalesce(func.sum(MemberFacts.spent_365_fen), 0),
+            func.count(func.distinct(Member.shop_id)),
+        )
+        .select_from(chosen)
+        .join(Member, col(Member.id) == chosen.c.id)
+        .join(MemberFacts, col(MemberFacts.member_id) == Member.id, isouter=True)
+        .join(
+            Ownership,
+            (col(Ownership.member_id) == Member.id) & col(Ownership.until).is_(None),
+            isouter=True,
+        )
+    )
+    members, with_guide, spent, shops = session.exec(query).one()
+    return Preview(members, with_guide, int(spent), shops)
+
+
+def forecast(session: Session, campaign: Campaign, *, now: datetime) -> Forecast:
+    """Dry run of the gate over the audience, as if every guide sent now; writes nothing."""
+    outcomes = gate.dry_run(session, asks_now(session, campaign, now=now), now=now)
+    tally = Counter(found.outcome for found in outcomes)
+    rules = Counter(found.violations[0].rule for found in outcomes if found.violations)
+    return Forecast(tally[Outcome.OPEN], tally[Outcome.DEFER], tally[Outcome.WITHHOLD], dict(rules))
+
+
+def asks_now(session: Session, campaign: Campaign, *, now: datetime) -> list[Ask]:
+    """One ask per member of the audience (frozen, or as it would be now), through the own guide."""
+    chosen = audience_ids(campaign, now=now).subquery()
+    query = (
+        select(chosen.c[0], col(Ownership.guide_id))
+        .select_from(chosen)
+        .join(
+            Ownership,
+            (col(Ownership.member_id) == chosen.c[0]) & col(Ownership.until).is_(None),
+            isouter=True,
+        )
+        .order_by(chosen.c[0])
+    )
+    return [
+        Ask(
+            key=f"forecast-{campaign.id}-{member_id}",
+            member_id=member_id,
+            channels=(Channel.WECOM_BROADCAST,),
+            category=Category(campaign.category),
+            brand_id=campaign.brand_id,
+            campaign_id=campaign.id,
+            guide_id=guide_id,
+            priority=campaign.priority,
+            deadline_at=campaign.deadline_at,
+        )
+        for member_id, guide_id in session.exec(query).all()
+    ]
+
+
+def audience_ids(campaign: Campaign, *, now: datetime) -> Any:
+    """The query of a campaign's member ids: frozen once launched, else as the tree says now."""
+    if campaign.state is CampaignState.DRAFT:
+        return audience.members_of(campaign.audience, now=now, limit=campaign.audience_limit)
+    return select(AudienceMember.member_id).where(AudienceMember.campaign_id == campaign.id)
+
+
+def is_for_guides(campaign: Campaign) -> bool:
+    """Whether guides speak first in this campaign."""
+    return campaign.mode is CampaignMode.GUIDES

@@ -1,0 +1,173 @@
+"""A care task's way: opened, edited, sent or skipped by the guide; then settled and answered."""
+
+from datetime import datetime, timedelta
+
+from fatigue.gate import Ask
+from sqlmodel import Session, col, select
+
+from content.pieces import MAX_BYTES
+from fatigue import gate
+from store.audit import note
+from store.campaigns import (
+    REACHED,
+    WITH_GUIDE,
+    Assignment,
+    Campaign,
+    CareTask,
+    TaskState,
+    move_task,
+)
+from store.errors import NotFound, Refusal, WrongState
+from store.jobs import Job, after_commit
+from store.touches import Category, Channel, Evidence, Touch, TouchState
+
+# A member who writes within a week of a touch is taken to answer it.
+_REPLY_WINDOW = timedelta(days=7)
+# A broadcast waits for the guide's confirmation in WeCom; after a day the slot is free again.
+_GUIDE_LEASE_MINUTES = 60
+
+
+class BadText(Refusal):
+    """A guide's words that cannot be sent."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.limit = size, MAX_BYTES
+        super().__init__(f"The text has {size} bytes; 1 to {MAX_BYTES} can be sent.")
+
+
+def task_of_guide(session: Session, token: str, guide_id: int) -> CareTask:
+    """The task behind `token`, if it is this guide's own."""
+    task = session.exec(select(CareTask).where(CareTask.token == token)).first()
+    if task is None or task.guide_id != guide_id:
+        raise NotFound("There is no such care task for this guide.")
+    return task
+
+
+def open_assignment(session: Session, token: str, guide_id: int, *, now: datetime) -> Assignment:
+    """The guide opened the card."""
+    assignment = session.exec(select(Assignment).where(Assignment.token == token)).first()
+    if assignment is None or assignment.guide_id != guide_id:
+        raise NotFound("There is no such assignment for this guide.")
+    assignment.opened_at = assignment.opened_at or now
+    return assignment
+
+
+def see(session: Session, task: CareTask, *, now: datetime) -> None:
+    """The guide looked at the task."""
+    session.refresh(task, with_for_update=True)
+    if task.state is TaskState.ASSIGNED:
+        move_task(task, TaskState.SEEN, now=now)
+
+
+def edit(session: Session, task: CareTask, text: str, *, now: datetime) -> None:
+    """The guide changed the words."""
+    words = text.strip()
+    if not 1 <= len(words.encode()) <= MAX_BYTES:
+        raise BadText(len(words.encode()))
+    session.refresh(task, with_for_update=True)
+    if task.state not in WITH_GUIDE:
+        raise WrongState("care task", task.state, TaskState.EDITED)
+    task.edited_text = words if words != task.draft else None
+    if task.edited_text and task.state is not TaskState.EDITED:
+        move_task(task, TaskState.EDITED, now=now)
+
+
+def skip(session: Session, task: CareTask, why: str, *, now: datetime) -> None:
+    """The guide leaves this member alone, and says why."""
+    session.refresh(task, with_for_update=True)
+    move_task(task, TaskState.SKIPPED, reason=why, now=now)
+
+
+def send(session: Session, task: CareTask, *, actor: str, now: datetime) -> Touch:
+    """The guide taps send: ask the gate, then hand over to delivery. Tapping twice is one touch.
+
+    A touch that is deferred is sent by itself once its rules open; a withheld one ends the task.
+    """
+    campaign = session.get_one(Campaign, task.campaign_id)
+    touch = gate.ask(session, _ask(campaign, task), now=now, lease_minutes=_GUIDE_LEASE_MINUTES)
+    session.refresh(task, with_for_update=True)
+    if task.state in WITH_GUIDE:
+        _after_ask(session, task, touch, now)
+        note(session, actor, "task.send", subject=f"care_task:{task.id}", now=now)
+    elif task.state is not TaskState.SENDING:
+        raise WrongState("care task", task.state, TaskState.SENDING)
+    return touch
+
+
+def advise(session: Session, task: CareTask, *, now: datetime) -> gate.Forecast:
+    """What the gate would say if the guide sent now; writes nothing."""
+    campaign = session.get_one(Campaign, task.campaign_id)
+    return gate.dry_run(session, [_ask(campaign, task)], now=now)[0]
+
+
+def _ask(campaign: Campaign, task: CareTask) -> Ask:
+    return Ask(
+        key=f"task-{task.id}-guide",
+        member_id=task.member_id,
+        channels=(Channel.WECOM_BROADCAST,),
+        category=Category(campaign.category),
+        brand_id=campaign.brand_id,
+        campaign_id=campaign.id,
+        care_task_id=task.id,
+        guide_id=task.guide_id,
+        priority=campaign.priority,
+        text=task.text,
+        deadline_at=campaign.deadline_at,
+    )
+
+
+def _after_ask(session: Session, task: CareTask, touch: Touch, now: datetime) -> None:
+    if touch.state is TouchState.WITHHELD:
+        move_task(task, TaskState.SUPPRESSED, reason=first_rule(touch), now=now)
+        return
+    move_task(task, TaskState.SENDING, now=now)
+    if touch.state is TouchState.RESERVED:
+        after_commit(session, Job.DELIVER_TOUCH, touch.id)
+
+
+def first_rule(touch: Touch) -> str:
+    """The first rule that a verdict names, or nothing."""
+    violations = touch.verdict.get("violations", [])
+    return str(violations[0]["rule"]) if violations else ""
+
+
+def touch_settled(session: Session, touch: Touch, *, now: datetime) -> None:
+    """Delivery or the gate has ended a touch: carry that over to its care task."""
+    if touch.care_task_id is None:
+        return
+    task = session.get_one(CareTask, touch.care_task_id)
+    session.refresh(task, with_for_update=True)
+    if task.state not in {TaskState.SENDING, TaskState.FELL_BACK}:
+        return
+    if touch.state is TouchState.SENT:
+        move_task(task, TaskState.SENT, now=now)
+        if touch.evidence is Evidence.PLATFORM:
+            move_task(task, TaskState.DELIVERED, now=now)
+    elif touch.state is TouchState.FAILED:
+        move_task(task, TaskState.FAILED, reason=touch.failure or "", now=now)
+    elif touch.state in {TouchState.WITHHELD, TouchState.RELEASED}:
+        move_task(task, TaskState.SUPPRESSED, reason=first_rule(touch), now=now)
+
+
+def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
+    """The member wrote to the brand: the last task that reached them counts as answered."""
+    task = session.exec(
+        select(CareTask)
+        .where(CareTask.member_id == member_id, col(CareTask.sent_at) > now - _REPLY_WINDOW)
+        .where(col(CareTask.state).in_([TaskState.SENT, TaskState.DELIVERED]))
+        .order_by(col(CareTask.sent_at).desc())
+        .limit(1)
+        .with_for_update()
+    ).first()
+    if task is not None:
+        move_task(task, TaskState.REPLIED, now=now)
+
+
+def open_picks(session: Session, token: str, *, now: datetime) -> CareTask:
+    """The member opened the product list of a task."""
+    task = session.exec(select(CareTask).where(CareTask.token == token).with_for_update()).first()
+    if task is None:
+        raise NotFound("There is no such product list.")
+    if task.state in REACHED:
+        task.picks_opened_at = task.picks_opened_at or now
+    return task

@@ -1,0 +1,34 @@
+"""`create_app`: one FastAPI app of doors, API and pages, working with the parts it is given."""
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from web import doors, errors, operations
+from web.api import orders as orders_api
+from web.console import routes as console
+from web.member import routes as member_pages
+from web.pages import STATIC, make_templates
+from web.parts import Parts
+from web.workbench import routes as workbench
+
+API_PREFIX = "/api/v1"
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The whole web face."""
+    app = FastAPI(
+        title="Zhiyin",
+        version="1",
+        docs_url="/api/docs",
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    app.state.parts = parts
+    app.state.templates = make_templates(parts.zone)
+    errors.install(app)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for router in (doors.router, operations.router, console.router, workbench.router):
+        app.include_router(router, include_in_schema=False)
+    app.include_router(member_pages.router, include_in_schema=False)
+    app.include_router(orders_api.router, prefix=API_PREFIX)
+    return app

@@ -1,0 +1,94 @@
+"""Turns refusals into answers: problem+json for the API, a friendly page for people."""
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from content.phrases import refusal_phrase
+from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState
+from web.pages import page
+
+log = logging.getLogger(__name__)
+
+_STATUS: dict[type[Refusal], HTTPStatus] = {
+    NotFound: HTTPStatus.NOT_FOUND,
+    NotAllowed: HTTPStatus.FORBIDDEN,
+    WrongState: HTTPStatus.CONFLICT,
+    Exhausted: HTTPStatus.CONFLICT,
+}
+
+
+def status_of(refusal: Refusal) -> HTTPStatus:
+    """The HTTP status of a refusal's family."""
+    return next(
+        (status for family, status in _STATUS.items() if isinstance(refusal, family)),
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    )
+
+
+def code_of(refusal: Refusal) -> str:
+    """A stable code: the class name in snake case."""
+    name = type(refusal).__name__
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def problem(status: int, code: str, detail: str, **more: object) -> JSONResponse:
+    """An RFC 9457 problem document."""
+    body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **more}
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
+
+
+def _refused(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    if _is_api(request):
+        return problem(status_of(refusal), code_of(refusal), str(refusal))
+    words = refusal_phrase(refusal)
+    return page(request, "sorry.html", status_code=status_of(refusal), kind="refused", words=words)
+
+
+def first_problem(error: RequestValidationError | ValidationError) -> tuple[str, str]:
+    """Field and sentence of the first thing wrong with an input."""
+    found = error.errors()[0]
+    return ".".join(str(part) for part in found["loc"]), str(found["msg"])
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError | ValidationError)
+    field, sentence = first_problem(error)
+    if _is_api(request):
+        return problem(422, "invalid_input", f"{field}: {sentence}", field=field)
+    return page(request, "sorry.html", status_code=422, kind="invalid", words=field)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if _is_api(request):
+        return problem(error.status_code, HTTPStatus(error.status_code).name.lower(), error.detail)
+    kind = "missing" if error.status_code == HTTPStatus.NOT_FOUND else "failed"
+    return page(request, "sorry.html", status_code=error.status_code, kind=kind, words="")
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    # The text of an exception may hold a secret or a phone number: only its kind is logged.
+    log.error("request failed: %s %s", request.url.path, type(error).__name__)
+    if _is_api(request):
+        return problem(500, "internal_error", "Something broke here; the request changed nothing.")
+    return page(request, "sorry.html", status_code=500, kind="broken", words="")
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _broken)

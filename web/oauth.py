@@ -1,0 +1,66 @@
+"""Web log-in through WeChat and WeCom: no password, the platform says who is looking.
+
+`state` holds letters and digits only (wechat-oa.md §9), so the page to come back to travels in a cookie.
+"""
+
+import secrets
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from store.errors import NotAllowed
+from web.parts import Parts
+from web.sessions import Door
+
+_COOKIE = "zhiyin_oauth"
+_MAX_AGE_SECONDS = 600
+
+
+class LoginBroken(NotAllowed):
+    """The way back from the platform does not match the way there; start again from the message."""
+
+
+def begin(parts: Parts, request: Request, door: Door, *, app_id: str, agent_id: int | None) -> Response:
+    """Send the browser to the platform, remembering where it wanted to go."""
+    state = secrets.token_hex(16)
+    query = {
+        "appid": app_id,
+        "redirect_uri": f"{parts.settings.public_url}/{door}/login/back",
+        "response_type": "code",
+        "scope": "snsapi_base",
+        "state": state,
+    }
+    if agent_id is not None:
+        query["agentid"] = str(agent_id)
+    url = f"{parts.settings.oauth_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
+    response = RedirectResponse(url, status_code=303)
+    ticket = _signer(parts, door).dumps([state, _here(request)])
+    response.set_cookie(
+        _COOKIE, ticket, max_age=_MAX_AGE_SECONDS, httponly=True, samesite="lax", path=f"/{door}"
+    )
+    return response
+
+
+def finish(parts: Parts, request: Request, door: Door) -> tuple[str, str]:
+    """Code and page to go on to; refuses a state that this browser did not start with."""
+    try:
+        ticket = _signer(parts, door).loads(request.cookies.get(_COOKIE, ""), max_age=_MAX_AGE_SECONDS)
+    except BadSignature as error:
+        raise LoginBroken("The log-in has expired.") from error
+    state, wanted = ticket
+    code = request.query_params.get("code")
+    if not code or not secrets.compare_digest(state, request.query_params.get("state", "")):
+        raise LoginBroken("The log-in does not match.")
+    return code, wanted
+
+
+def _here(request: Request) -> str:
+    """The page asked for; a post comes back to its page, never repeated by a redirect."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{request.url.path}{query}"
+
+
+def _signer(parts: Parts, door: Door) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(parts.settings.secret, salt=f"zhiyin-oauth-{door}")
