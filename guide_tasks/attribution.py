@@ -37,9 +37,11 @@ def attribute(
     """Credit an order to a care task, or follow its refunds; a repeat changes nothing."""
     order = session.get_one(Order, order_id)
     if order.member_id is None:
+        order.is_attribution_due = False
         return None
     session.exec(select(Member.id).where(Member.id == order.member_id).with_for_update()).one()
-    session.refresh(order)
+    session.refresh(order, with_for_update=True)
+    order.is_attribution_due = False
     known = session.exec(select(Attribution).where(Attribution.order_id == order_id)).first()
     if known is not None:
         _follow_refunds(session, known, order)

@@ -19,6 +19,7 @@ class Order(SQLModel, table=True):
         CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", name="ck_orders_refunded"),
         Index("ix_orders_member", "member_id", "paid_at"),
         Index("ix_orders_paid_at", "paid_at"),
+        Index("ix_orders_attribution_due", "id", postgresql_where="is_attribution_due"),
     )
     id: int = big_key()
     source: str
@@ -30,6 +31,8 @@ class Order(SQLModel, table=True):
     refunded_fen: int = Field(default=0, sa_type=BigInteger)
     paid_at: datetime
     created_at: datetime
+    # Set by every order and refund, cleared by attribution: a lost nudge costs a delay, no credit.
+    is_attribution_due: bool = False
 
 
 class OrderLine(SQLModel, table=True):
