@@ -1,6 +1,9 @@
 """What people say to the brand and what the brand answers, free of any protocol."""
 
 from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,26 @@ class Turn:
     member_id: int
     identity_id: int
     public_url: str
+    zone: ZoneInfo
     step: str = ""
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
         """What was typed, or nothing."""
         return self.message.content if isinstance(self.message, Text) else ""
+
+    def page(self, path: str) -> str:
+        """The address of a member page."""
+        return f"{self.public_url}/m/{path}"
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment as the person's clock shows it."""
+        return moment.astimezone(self.zone)
+
+    def day(self, moment: datetime) -> date:
+        """The day of a moment where the person is."""
+        return self.local(moment).date()
 
 
 def is_spoken(message: Message) -> bool:

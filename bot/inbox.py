@@ -1,0 +1,136 @@
+"""The inbox: each callback is handled once, and its repeats get the same answer (design.md §10)."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlmodel import Session
+
+from bot.limits import clip_bytes
+from bot.messages import Answer, Reply, Silence
+from store import accounts, inbound
+from store.accounts import Credentials, Platform, UnknownAccount
+from store.db import Database
+from store.inbound import Heard, InboundMessage, InboundState
+
+_log = logging.getLogger(__name__)
+
+# The platforms cut the line after 5 s; a repeat waits this long for the first try to finish.
+_WAIT = "3s"
+
+
+class Busy(Exception):  # noqa: N818 -- the platform will ask again; nothing is broken
+    """The person's rows are locked by other work; the platform's next try will find them free."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the doors work with; built once by the wiring."""
+
+    database: Database
+    secret_key: str = field(repr=False)
+    public_url: str
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True)
+class Handled:
+    """What a handler made of a callback."""
+
+    answer: Answer
+    state: InboundState = InboundState.ANSWERED
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """The finished reply of a callback: nothing, or these words since that second."""
+
+    text: str
+    at: int
+
+
+Handle = Callable[[Session, InboundMessage], Handled]
+
+
+def account_behind(desk: Desk, code: str, platform: Platform) -> Credentials:
+    """The account of a callback door, its secrets open; a door of the other platform is none."""
+    with desk.database.transaction() as session:
+        account = accounts.by_code(session, code)
+    if account.platform is not platform:
+        raise UnknownAccount(code)
+    return accounts.opened(account, secret_key=desk.secret_key)
+
+
+def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> Spoken | None:
+    """Write the callback down, handle it and keep the reply, all in one transaction.
+
+    Three tries of one push run one handler: the others wait on the row and read the kept reply. None
+    when there is nothing to say, or the first try is still at work.
+    """
+    started = time.perf_counter()
+    try:
+        with desk.database.transaction() as session:
+            row = _hear(session, heard, now)
+            if row is None:
+                return None
+            if row.state is InboundState.RECEIVED:
+                handled = handle(session, row)
+                _close(session, desk, row, handled, started=started, now=now)
+            return _spoken(desk, row.reply or {})
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            raise Busy("The person's rows are locked; try again.") from None
+        raise
+
+
+def _hear(session: Session, heard: Heard, now: datetime) -> InboundMessage | None:
+    session.execute(text(f"SET LOCAL lock_timeout = '{_WAIT}'"))
+    try:
+        with session.begin_nested():
+            return inbound.hear(session, heard, now=now)
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            _log.info("A repeat came while the first try was still being handled.")
+            return None
+        raise
+
+
+def _close(
+    session: Session,
+    desk: Desk,
+    row: InboundMessage,
+    handled: Handled,
+    *,
+    started: float,
+    now: datetime,
+) -> None:
+    took = round((time.perf_counter() - started) * 1000, 3)
+    reply = _kept(desk, handled.answer, now)
+    inbound.close(session, row, reply, state=handled.state, handled_ms=took, now=now)
+
+
+def _kept(desk: Desk, answer: Answer, now: datetime) -> dict[str, Any]:
+    match answer:
+        case Silence():
+            return {"kind": "silence"}
+        case Reply(text=words, is_private=is_private):
+            body = clip_bytes(words)
+            kept = (
+                {"sealed": accounts.seal(desk.secret_key, body)} if is_private else {"text": body}
+            )
+            return {"kind": "text", "at": int(now.timestamp())} | kept
+
+
+def _spoken(desk: Desk, reply: dict[str, Any]) -> Spoken | None:
+    if reply.get("kind") != "text":
+        return None
+    sealed = reply.get("sealed")
+    words = accounts.unseal(desk.secret_key, sealed) if sealed else reply["text"]
+    return Spoken(words, reply["at"])

@@ -1,0 +1,108 @@
+"""WeChat's callback door, without HTTP: a push comes in, a passive reply goes out."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot import inbox, routes
+from bot.fields import cdata
+from bot.inbox import Desk, Handled, Spoken
+from bot.messages import Turn, is_spoken
+from bot.wechat import crypto, windows
+from bot.wechat.parsing import Said, read
+from guide_tasks import progress
+from store import inbound, members
+from store.accounts import Credentials, Platform
+from store.inbound import Heard, InboundMessage, InboundState
+from store.members import Identity, IdentityChannel, Member, MemberStatus
+
+# The bare answer that stops WeChat from asking again (wechat-oa.md §3).
+NOTHING_TO_SAY = "success"
+
+_ROUTER = routes.build()
+# A person is merged into another once in a while, never twice while we look.
+_MERGES_MET = 3
+
+
+def verify(desk: Desk, code: str, query: Mapping[str, str], *, now: datetime) -> str:
+    """Answer the check that WeChat makes when the door's address is entered."""
+    account = inbox.account_behind(desk, code, Platform.WECHAT)
+    return crypto.verify_url(account, query, now=now)
+
+
+def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now: datetime) -> str:
+    """Take one push and give the body of the answer: encrypted XML, or `success`.
+
+    Refuses with `UnknownAccount`, `BadCallback` (answer 403, say nothing) and `Busy` (answer 503).
+    """
+    account = inbox.account_behind(desk, code, Platform.WECHAT)
+    opened = crypto.open_body(account, query, body, now=now)
+    said = read(opened.plain)
+    heard = Heard(account.account_id, said.platform_id, said.sender, said.kind, said.payload)
+    spoken = inbox.answer_once(
+        desk, heard, lambda session, row: _handle(session, desk, account, row, said, now), now=now
+    )
+    if spoken is None:
+        return NOTHING_TO_SAY
+    return crypto.seal_reply(account, opened, _passive_reply(said, spoken), now=now)
+
+
+def _handle(
+    session: Session,
+    desk: Desk,
+    account: Credentials,
+    row: InboundMessage,
+    said: Said,
+    now: datetime,
+) -> Handled:
+    identity = _met(session, account, said.sender, now)
+    row.member_id = identity.member_id
+    windows.open_all(session, row, said.message, account=account.app_id, now=now)
+    if is_spoken(said.message):
+        progress.member_wrote(session, identity.member_id, now=now)
+    turn = _turn(session, desk, identity, said, now)
+    outcome = _ROUTER.answer(turn, session, now)
+    state = InboundState.FAILED if outcome.is_fault else InboundState.ANSWERED
+    return Handled(outcome.answer, state)
+
+
+def _met(session: Session, account: Credentials, openid: str, now: datetime) -> Identity:
+    """The person's identity, the member locked: two workers never interleave one person."""
+    for _ in range(_MERGES_MET):
+        identity = members.meet(
+            session,
+            channel=IdentityChannel.WECHAT,
+            account=account.app_id,
+            outside_id=openid,
+            brand_id=account.brand_id,
+            now=now,
+        )
+        member = session.get_one(Member, identity.member_id)
+        session.refresh(member, with_for_update=True)
+        if member.status is not MemberStatus.MERGED:
+            return identity
+        session.refresh(identity)
+    raise inbox.Busy("The person is being merged right now.")
+
+
+def _turn(session: Session, desk: Desk, identity: Identity, said: Said, now: datetime) -> Turn:
+    talk = inbound.conversation(session, identity.id, now)
+    return Turn(
+        message=said.message,
+        member_id=identity.member_id,
+        identity_id=identity.id,
+        public_url=desk.public_url,
+        zone=desk.zone,
+        step=talk.step if talk else "",
+        facts=talk.facts if talk else {},
+    )
+
+
+def _passive_reply(said: Said, spoken: Spoken) -> str:
+    return (
+        f"<xml><ToUserName>{cdata(said.sender)}</ToUserName>"
+        f"<FromUserName>{cdata(said.receiver)}</FromUserName>"
+        f"<CreateTime>{spoken.at}</CreateTime><MsgType><![CDATA[text]]></MsgType>"
+        f"<Content>{cdata(spoken.text)}</Content></xml>"
+    )

@@ -1,0 +1,53 @@
+"""The bot's replies: one Jinja text per kind, rendered with facts that must all be there."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+class MessageKind(StrEnum):
+    """Every reply the bot can give; the value names the file."""
+
+    WELCOME = "welcome"
+    HELP = "help"
+    POINTS = "points"
+    COUPONS = "coupons"
+    CARD = "card"
+    GUIDE = "guide"
+    GIFT_CHOOSE = "gift_choose"
+    GIFT_CONFIRM = "gift_confirm"
+    GIFT_OFFERED = "gift_offered"
+    GIFT_NONE = "gift_none"
+    GIFT_CANCELLED = "gift_cancelled"
+    STOPPED = "stopped"
+    RESUMED = "resumed"
+    GUIDE_DESK = "guide_desk"
+
+
+def _day(value: date) -> str:
+    return f"{value.year}年{value.month}月{value.day}日"
+
+
+def _moment(value: datetime) -> str:
+    return f"{value.month}月{value.day}日 {value:%H:%M}"
+
+
+def _yuan(fen: int) -> str:
+    return f"{fen / 100:.2f}".removesuffix(".00")
+
+
+_TEXTS = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,  # noqa: S701 -- chat text, not HTML
+)
+_TEXTS.filters.update(day=_day, moment=_moment, yuan=_yuan)
+
+
+def render(kind: MessageKind, **facts: object) -> str:
+    """The text of a reply."""
+    return _TEXTS.get_template(f"{kind}.txt").render(facts).strip()
