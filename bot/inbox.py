@@ -71,8 +71,8 @@ def account_behind(desk: Desk, code: str, platform: Platform) -> Credentials:
 def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> Spoken | None:
     """Write the callback down, handle it and keep the reply, all in one transaction.
 
-    Three tries of one push run one handler: the others wait on the row and read the kept reply. None
-    when there is nothing to say, or the first try is still at work.
+    Three tries of one push run one handler: the others wait on the row and read the kept reply.
+    None when there is nothing to say, or the first try is still at work.
     """
     started = time.perf_counter()
     try:
@@ -122,10 +122,10 @@ def _kept(desk: Desk, answer: Answer, now: datetime) -> dict[str, Any]:
             return {"kind": "silence"}
         case Reply(text=words, is_private=is_private):
             body = clip_bytes(words)
-            kept = (
-                {"sealed": accounts.seal(desk.secret_key, body)} if is_private else {"text": body}
-            )
-            return {"kind": "text", "at": int(now.timestamp())} | kept
+            reply: dict[str, Any] = {"kind": "text", "at": int(now.timestamp())}
+            if is_private:
+                return reply | {"sealed": accounts.seal(desk.secret_key, body)}
+            return reply | {"text": body}
 
 
 def _spoken(desk: Desk, reply: dict[str, Any]) -> Spoken | None:

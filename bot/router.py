@@ -1,4 +1,4 @@
-"""The router: explicit filters, the first match wins, and a spoken fallback is last (design.md §10)."""
+"""The router: explicit filters, first match wins, a spoken fallback last (design.md §10)."""
 
 import logging
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from sqlmodel import Session
 from bot.messages import Answer, Follow, Menu, Reply, Scan, Text, Turn, Unfollow, is_spoken
 from content import phrases
 from content.phrases import Intent
+from store import inbound
 from store.errors import Refusal
 
 _log = logging.getLogger(__name__)
@@ -85,8 +86,10 @@ class Router:
             with session.begin_nested():
                 return Outcome(handler(turn, session, now))
         except Refusal as refusal:
+            # What the conversation was about is refused, so it is over.
+            inbound.end_talk(session, turn.identity_id)
             return Outcome(Reply(phrases.of_refusal(refusal)))
-        except Exception:
+        except Exception:  # noqa: BLE001 -- here and in web, faults become answers (style: Errors)
             # The person gets a sentence, never a stack trace; the log has the rest.
             _log.exception("A handler failed on a %s.", type(turn.message).__name__)
             return Outcome(Reply(phrases.FAULT), is_fault=True)

@@ -59,7 +59,7 @@ PART: dict[Intent, frozenset[str]] = {
 }
 _SHORT = 16
 
-# What still means "stop" in the middle of a conversation, where the others may mean "not this coupon".
+# Still "stop" in the middle of a conversation, where the others may mean "not this coupon".
 HARD_STOPS = WHOLE[Intent.STOP] - WHOLE[Intent.CANCEL]
 
 POINTS_LABELS: dict[EntryKind, str] = {
@@ -94,7 +94,7 @@ REFUSALS: dict[str, str] = {
 
 
 def normal(text: str) -> str:
-    """The letters and digits of what was typed: full-width folded, upper case, no marks, no spaces."""
+    """The letters and digits of what was typed: full-width folded, upper case, without marks."""
     folded = unicodedata.normalize("NFKC", text).upper()
     return "".join(letter for letter in folded if letter.isalnum())
 

@@ -8,6 +8,7 @@ from bot.messages import Answer, Reply, Turn
 from content.messages import MessageKind, render
 from content.phrases import POINTS_LABELS
 from store import points
+from store.points import PointsEntry
 
 # Two months leave time for a visit; a nearer horizon would be too late for most shoppers.
 _SOON = timedelta(days=60)
@@ -22,13 +23,14 @@ def show(turn: Turn, session: Session, now: datetime) -> Answer:
         balance=points.balance(session, turn.member_id),
         expiring=points.expiring(session, turn.member_id, before=soon, now=now),
         before=turn.day(soon),
-        entries=[
-            {
-                "on": turn.day(each.created_at),
-                "label": POINTS_LABELS[each.kind],
-                "points": each.points,
-            }
-            for each in entries
-        ],
+        entries=[_line(turn, entry) for entry in entries],
     )
     return Reply(text)
+
+
+def _line(turn: Turn, entry: PointsEntry) -> dict[str, object]:
+    return {
+        "on": turn.day(entry.created_at),
+        "label": POINTS_LABELS[entry.kind],
+        "points": entry.points,
+    }

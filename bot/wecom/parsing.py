@@ -12,7 +12,7 @@ _LONGEST_ID = 64
 
 @dataclass(frozen=True)
 class Pushed:
-    """One push: `event` is empty for a message; the other fields are empty where they do not apply."""
+    """One push; `event` is empty for a message, other fields where they do not apply."""
 
     sender: str
     receiver: str
