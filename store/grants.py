@@ -1,16 +1,49 @@
-"""Grants: a platform's window that the member's own act opens (design.md §8; wechat-oa.md §5.1, §6.2)."""
+"""Grants: a platform's window that the member's own act opens (design.md §8; wechat-oa.md §5.1)."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
-from sqlmodel import SQLModel
+from sqlalchemy.dialects import postgresql
+from sqlmodel import Session, SQLModel, select
 
 from store.columns import big_key, link, one_of, status
 from store.touches import Channel
 
 
+class Trigger(StrEnum):
+    """The member's acts that open a window."""
+
+    MESSAGE = "message"
+    MENU = "menu"
+    FOLLOW = "follow"
+    SCAN = "scan"
+    ACCEPTANCE = "acceptance"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a platform gives: `allowance` touches on `channel` within `seconds`, or without end."""
+
+    channel: Channel
+    allowance: int
+    seconds: int | None
+
+
+# In force since 2023-06-12: 5 messages in 48 hours after a message, 3 in 1 minute after a tap on
+# the menu, a follow or a scan (wechat-oa.md §5.1); one notice for one acceptance (§6.2).
+TERMS: dict[Trigger, Terms] = {
+    Trigger.MESSAGE: Terms(Channel.WECHAT_SERVICE, 5, 48 * 3600),
+    Trigger.MENU: Terms(Channel.WECHAT_SERVICE, 3, 60),
+    Trigger.FOLLOW: Terms(Channel.WECHAT_SERVICE, 3, 60),
+    Trigger.SCAN: Terms(Channel.WECHAT_SERVICE, 3, 60),
+    Trigger.ACCEPTANCE: Terms(Channel.WECHAT_NOTICE, 1, None),
+}
+
+
 class Grant(SQLModel, table=True):
-    """From `opened_at` the account may send `allowance` touches on `channel`, until `expires_at` if set."""
+    """From `opened_at` on `account` may send `allowance` touches, until `expires_at` if set."""
 
     __tablename__ = "grants"
     __table_args__ = (
@@ -28,3 +61,30 @@ class Grant(SQLModel, table=True):
     opened_at: datetime
     expires_at: datetime | None = None
     source_id: str
+
+
+def open_window(  # noqa: PLR0913 -- a window is all of these facts
+    session: Session,
+    member_id: int,
+    trigger: Trigger,
+    *,
+    account: str,
+    source_id: str,
+    template_id: str = "",
+    now: datetime,
+) -> Grant:
+    """Open what the platform gives for `trigger`; the same `source_id` again opens nothing more."""
+    terms = TERMS[trigger]
+    ends = None if terms.seconds is None else now + timedelta(seconds=terms.seconds)
+    insert = postgresql.insert(Grant).values(
+        member_id=member_id,
+        channel=terms.channel,
+        account=account,
+        template_id=template_id,
+        allowance=terms.allowance,
+        opened_at=now,
+        expires_at=ends,
+        source_id=source_id,
+    )
+    session.exec(insert.on_conflict_do_nothing(index_elements=["source_id"]))
+    return session.exec(select(Grant).where(Grant.source_id == source_id)).one()

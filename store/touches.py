@@ -12,7 +12,7 @@ from store.errors import WrongState
 
 
 class Channel(StrEnum):
-    """Every way a message can leave the house. Guides are reached by WECOM_APP, members by the others."""
+    """Every way a message can leave the house: WECOM_APP reaches guides, the others members."""
 
     WECHAT_SERVICE = "wechat_service"
     WECHAT_NOTICE = "wechat_notice"
@@ -21,7 +21,7 @@ class Channel(StrEnum):
 
 
 class Category(StrEnum):
-    """Service touches follow the member's own business and bypass brand caps, never platform limits."""
+    """Service touches follow the member's own business: they pass brand caps, no platform limit."""
 
     MARKETING = "marketing"
     CARE = "care"
@@ -29,7 +29,7 @@ class Category(StrEnum):
 
 
 class TouchState(StrEnum):
-    """`asked` waits for `retry_at`; `reserved` holds a slot until the lease ends; `sending` is past the fence."""
+    """`asked` waits for `retry_at`; `reserved` holds a slot; `sending` is past the fence."""
 
     ASKED = "asked"
     RESERVED = "reserved"
@@ -45,8 +45,8 @@ COUNTED = frozenset({TouchState.RESERVED, TouchState.SENDING, TouchState.SENT, T
 FINAL = frozenset({TouchState.SENT, TouchState.FAILED, TouchState.WITHHELD, TouchState.RELEASED})
 
 
-# A broadcast is only a task until the guide confirms it in WeCom, which may take days (wecom.md §5).
-# Until then it can reach the member at any moment, so it counts at every moment of this span.
+# A broadcast is only a task until the guide confirms it in WeCom, which may take days (wecom.md
+# §5). Until then it can reach the member at any moment, so it counts at every moment of this span.
 HUMAN_PATIENCE: dict[Channel, timedelta] = {Channel.WECOM_BROADCAST: timedelta(days=3)}
 
 _MOVES: dict[TouchState, frozenset[TouchState]] = {
@@ -81,11 +81,12 @@ class Evidence(StrEnum):
 
 
 class Touch(SQLModel, table=True):
-    """One attempt on one channel. `key` makes a repeat the same touch; `counted_at` is when caps count it.
+    """One attempt on one channel. `key` makes a repeat the same touch.
 
     `channels` are those asked for, best first; `channel` is the one the gate chose of them.
+    `counted_at` is when caps count it: reserved, then fenced, then (by a human's hand) confirmed.
     `verdict` explains the last decision: {"outcome", "channel", "policy_version", "retry_at",
-    "violations": [{"rule", "channel", "count", "cap", "touches", "retry_at"}], "passed_over": [...]}.
+    "violations": [{"rule", "channel", "count", "cap", "touches", "retry_at"}], "passed_over"}.
     """
 
     __tablename__ = "touches"
