@@ -1,12 +1,23 @@
-"""The organisation: brands, regions, shops, guides 导购 and HQ operators (design.md §4, §6)."""
+"""The organisation: brands, regions, shops, guides and HQ operators (design.md §4, §6).
 
+An operator's password is kept as `scrypt$salt$hash`, both in hex.
+"""
+
+import hashlib
+import secrets
 from datetime import datetime, time
 from enum import StrEnum
 
 from sqlalchemy import UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, Session, SQLModel, select
 
 from store.columns import big_key, link, one_of, status
+from store.errors import Refusal
+
+MIN_PASSWORD = 8
+# OWASP's least cost for scrypt with 16 MiB: one check takes about 50 ms.
+_COST = {"n": 2**14, "r": 8, "p": 5}
+_SALT_BYTES = 16
 
 
 class GuideStatus(StrEnum):
@@ -85,3 +96,48 @@ class Operator(SQLModel, table=True):
     name: str
     password_hash: str
     is_active: bool = True
+
+
+class WeakPassword(Refusal):
+    """A password that is too short to keep anybody out."""
+
+    def __init__(self) -> None:
+        self.least = MIN_PASSWORD
+        super().__init__(f"A password needs at least {MIN_PASSWORD} characters.")
+
+
+def operator_by_id(session: Session, operator_id: int) -> Operator | None:
+    """The operator, while active."""
+    operator = session.get(Operator, operator_id)
+    return operator if operator is not None and operator.is_active else None
+
+
+def add_operator(session: Session, login: str, name: str, password: str) -> Operator:
+    """Let a person into the console; a login that is known gets the new name and password."""
+    if len(password) < MIN_PASSWORD:
+        raise WeakPassword
+    operator = session.exec(select(Operator).where(Operator.login == login)).first()
+    if operator is None:
+        operator = Operator(login=login, name=name, password_hash="")
+    operator.name, operator.password_hash = name, _hash(password, secrets.token_bytes(_SALT_BYTES))
+    session.add(operator)
+    session.flush()
+    return operator
+
+
+def check_password(session: Session, login: str, password: str) -> Operator | None:
+    """The active operator whose password this is; a wrong login takes as long as a wrong password."""
+    operator = session.exec(select(Operator).where(Operator.login == login)).first()
+    known = operator.password_hash if operator is not None else _NOBODY
+    salt = bytes.fromhex(known.split("$")[1])
+    is_right = secrets.compare_digest(_hash(password, salt), known)
+    return operator if operator is not None and operator.is_active and is_right else None
+
+
+def _hash(password: str, salt: bytes) -> str:
+    digest = hashlib.scrypt(password.encode(), salt=salt, **_COST)
+    return f"scrypt${salt.hex()}${digest.hex()}"
+
+
+# What an unknown login is compared with: no password has this hash.
+_NOBODY = f"scrypt${'00' * _SALT_BYTES}${'00' * 64}"

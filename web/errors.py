@@ -71,6 +71,9 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.SEE_OTHER:
+        # A dependency sends a browser to the log-in.
+        return Response(status_code=error.status_code, headers=error.headers)
     if _is_api(request):
         return problem(error.status_code, HTTPStatus(error.status_code).name.lower(), error.detail)
     kind = "missing" if error.status_code == HTTPStatus.NOT_FOUND else "failed"

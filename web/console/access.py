@@ -1,0 +1,35 @@
+"""Who may see the console: an active operator with a session; everybody else goes to the log-in."""
+
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Depends, HTTPException, Request
+
+from store.organisation import Operator, operator_by_id
+from web.deps import PartsDep, SessionDep
+from web.sessions import Door
+
+HOME = "/hq"
+LOGIN = "/hq/login"
+
+
+def get_operator(request: Request, parts: PartsDep, session: SessionDep) -> Operator:
+    """The operator who is looking; without one, the way leads to the log-in and back here."""
+    person_id = parts.sessions.person(request, Door.CONSOLE)
+    operator = operator_by_id(session, person_id) if person_id is not None else None
+    if operator is None:
+        wanted = request.url.path if request.method == "GET" else HOME
+        raise HTTPException(
+            HTTPStatus.SEE_OTHER, headers={"Location": f"{LOGIN}?next={quote(wanted)}"}
+        )
+    return operator
+
+
+def own_page(wanted: str) -> str:
+    """A page of the console to go on to; any other address becomes the first page."""
+    is_own = wanted == HOME or wanted.startswith((f"{HOME}/", f"{HOME}?"))
+    return wanted if is_own and wanted.isascii() and wanted.isprintable() else HOME
+
+
+OperatorDep = Annotated[Operator, Depends(get_operator)]
