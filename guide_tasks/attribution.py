@@ -14,9 +14,8 @@ from content import notices
 from store.attributions import Attribution, Commission, CommissionState
 from store.campaigns import Campaign, CareTask, TaskState, move_task
 from store.db import Database
-from store.jobs import Job, after_commit
 from store.members import Member
-from store.notices import Notice, NoticeKind
+from store.notices import NoticeForm, NoticeKind, post
 from store.orders import Order
 from store.touches import Channel, Evidence, Touch, TouchState
 
@@ -119,16 +118,8 @@ def _reward(
         commission_fen=earned,
         url=f"{public_url}/guide/results",
     )
-    notice = Notice(
-        key=f"sale-{attribution.id}",
-        guide_id=attribution.guide_id,
-        kind=NoticeKind.SALE,
-        message=message,
-        created_at=now,
-    )
-    session.add(notice)
-    session.flush()
-    after_commit(session, Job.SEND_NOTICE, notice.id)
+    news = NoticeForm(f"sale-{attribution.id}", attribution.guide_id, NoticeKind.SALE, message)
+    post(session, news, now=now)
 
 
 def _commission_fen(session: Session, attribution: Attribution) -> int:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fatigue.gate import Ask
-from fatigue.rules import Outcome
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from fatigue import gate
+from fatigue.gate import Ask
+from fatigue.rules import Outcome
 from guide_tasks import audience
 from store.audit import note
 from store.campaigns import AudienceMember, Campaign, CampaignMode, CampaignState

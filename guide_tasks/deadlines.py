@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from fatigue.gate import Ask
 from sqlmodel import Session, col, select
 
 from fatigue import gate
+from fatigue.gate import Ask
 from guide_tasks.progress import first_rule
 from store.campaigns import WITH_GUIDE, Campaign, CampaignState, CareTask, TaskState, move_task
 from store.db import Database

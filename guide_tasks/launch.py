@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from fatigue.gate import Ask
-from fatigue.rules import Outcome
 from sqlalchemy import String, case, cast, func, insert, literal
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, col, select
 
 from content import drafts, notices, picks, pieces
 from fatigue import gate
+from fatigue.gate import Ask
+from fatigue.rules import Outcome
 from guide_tasks import assign
 from guide_tasks.campaigns import DeadlinePassed, audience_ids
 from store import coupons
@@ -30,7 +30,7 @@ from store.coupons import CouponPlan
 from store.db import Database
 from store.errors import Refusal, WrongState
 from store.jobs import Job, after_commit
-from store.notices import Notice, NoticeKind
+from store.notices import NoticeForm, NoticeKind, post_all
 from store.organisation import Brand
 from store.pieces import ContentPiece
 from store.tokens import new_token
@@ -251,25 +251,23 @@ def _finish(session: Session, campaign_id: int, public_url: str, now: datetime) 
     if campaign.state is not CampaignState.LAUNCHING:
         return
     zone = ZoneInfo(session.get_one(Brand, campaign.brand_id).timezone)
-    for assignment, tasks in _open_tasks(session, campaign_id):
-        message = notices.task_card(
-            campaign=campaign.name,
-            tasks=tasks,
-            deadline_at=campaign.deadline_at,
-            zone=zone,
-            url=f"{public_url}/guide/a/{assignment.token}",
-        )
-        notice = Notice(
+    cards = [
+        NoticeForm(
             key=f"card-{assignment.id}",
             guide_id=assignment.guide_id,
-            assignment_id=assignment.id,
             kind=NoticeKind.CARD,
-            message=message,
-            created_at=now,
+            message=notices.task_card(
+                campaign=campaign.name,
+                tasks=tasks,
+                deadline_at=campaign.deadline_at,
+                zone=zone,
+                url=f"{public_url}/guide/a/{assignment.token}",
+            ),
+            assignment_id=assignment.id,
         )
-        session.add(notice)
-        session.flush()
-        after_commit(session, Job.SEND_NOTICE, notice.id)
+        for assignment, tasks in _open_tasks(session, campaign_id)
+    ]
+    post_all(session, cards, now=now)
     campaign.state = CampaignState.RUNNING
 
 

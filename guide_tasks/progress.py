@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from fatigue.gate import Ask
 from sqlmodel import Session, col, select
 
 from content.pieces import MAX_BYTES
 from fatigue import gate
+from fatigue.gate import Ask
 from store.audit import note
 from store.campaigns import (
     REACHED,

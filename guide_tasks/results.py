@@ -164,9 +164,7 @@ def of_guide(session: Session, guide_id: int) -> GuideResult:
     """What a guide did and earned."""
     own = CareTask.guide_id == guide_id
     states = dict(
-        session.exec(
-            select(CareTask.state, func.count()).where(own).group_by(CareTask.state)
-        ).all()
+        session.exec(select(CareTask.state, func.count()).where(own).group_by(CareTask.state)).all()
     )
     replied = session.exec(select(func.count(col(CareTask.replied_at))).where(own)).one()
     sales = session.exec(

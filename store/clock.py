@@ -3,10 +3,15 @@
 import os
 from datetime import UTC, datetime, timedelta
 
-# Read once per process, so that every process of one sandbox agrees on the moved time.
-_SHIFT = timedelta(seconds=int(os.environ.get("ZHIYIN_CLOCK_SHIFT_SECONDS", "0")))
+# Only a sandbox sets this: its day has to begin at any hour. All its processes inherit it.
+SHIFT = "ZHIYIN_CLOCK_SHIFT_SECONDS"
 
 
 def now() -> datetime:
     """The present as aware UTC, moved by `ZHIYIN_CLOCK_SHIFT_SECONDS` in a sandbox."""
-    return datetime.now(UTC) + _SHIFT
+    return real() + timedelta(seconds=int(os.environ.get(SHIFT, "0")))
+
+
+def real() -> datetime:
+    """The present as aware UTC, whatever a sandbox says."""
+    return datetime.now(UTC)

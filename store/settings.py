@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRET_BYTES = 32
@@ -25,8 +25,6 @@ class Settings(BaseSettings):
     oauth_url: str = "https://open.weixin.qq.com"
     timezone: str = "Asia/Shanghai"
     var_dir: Path = Path("var")
-    # The sandbox moves the clock so that its day can start at any hour; a real deployment keeps 0.
-    clock_shift_seconds: int = Field(default=0)
 
     @field_validator("timezone")
     @classmethod

@@ -22,7 +22,9 @@ class LoginBroken(NotAllowed):
     """The way back from the platform does not match the way there; start again from the message."""
 
 
-def begin(parts: Parts, request: Request, door: Door, *, app_id: str, agent_id: int | None) -> Response:
+def begin(
+    parts: Parts, request: Request, door: Door, *, app_id: str, agent_id: int | None
+) -> Response:
     """Send the browser to the platform, remembering where it wanted to go."""
     state = secrets.token_hex(16)
     query = {
@@ -46,7 +48,9 @@ def begin(parts: Parts, request: Request, door: Door, *, app_id: str, agent_id: 
 def finish(parts: Parts, request: Request, door: Door) -> tuple[str, str]:
     """Code and page to go on to; refuses a state that this browser did not start with."""
     try:
-        ticket = _signer(parts, door).loads(request.cookies.get(_COOKIE, ""), max_age=_MAX_AGE_SECONDS)
+        ticket = _signer(parts, door).loads(
+            request.cookies.get(_COOKIE, ""), max_age=_MAX_AGE_SECONDS
+        )
     except BadSignature as error:
         raise LoginBroken("The log-in has expired.") from error
     state, wanted = ticket

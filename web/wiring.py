@@ -6,19 +6,12 @@ from datetime import datetime
 
 import requests
 from redis import Redis
-from sqlmodel import select
 
-from bot.channels import base, wechat_notice, wechat_service, wecom_app, wecom_broadcast
-from bot.wechat.client import WeChatApi
-from bot.wecom.client import WeComApi
 from store import clock
-from store.accounts import Account, Platform
 from store.db import Database, make_engine
 from store.settings import Settings
-from store.touches import Channel
 from web.parts import Parts
 from web.queue import Nudger, make_queue
-from web.sessions import Sessions
 
 Clock = Callable[[], datetime]
 
@@ -26,7 +19,8 @@ Clock = Callable[[], datetime]
 @contextmanager
 def build(settings: Settings, *, tick: Clock = clock.now, pool_size: int = 10) -> Iterator[Parts]:
     """The parts for one process; closes what it opened. Needs both URLs in the settings."""
-    assert settings.database_url and settings.redis_url
+    assert settings.database_url
+    assert settings.redis_url
     engine = make_engine(settings.database_url, pool_size=pool_size)
     redis = Redis.from_url(settings.redis_url)
     database = Database(engine, Nudger(make_queue(redis)))

@@ -42,7 +42,7 @@ def run(job: str, row_id: int) -> None:
     began = time.monotonic()
     try:
         _ACTS[Job(job)](parts, row_id)
-    except Exception as error:  # noqa: BLE001 -- a job must not stop the worker
+    except Exception as error:
         log.exception("job failed: %s %s (%s)", job, row_id, type(error).__name__, exc_info=False)
     else:
         log.info("job done: %s %s in %.0f ms", job, row_id, (time.monotonic() - began) * 1000)

@@ -1,0 +1,39 @@
+"""`zhiyin demo` and `zhiyin sandbox`, which join the command line as entry points."""
+
+import sys
+
+import click
+from rich.console import Console
+
+from sandbox import app
+from sandbox import demo as stageplay
+from sandbox.actors import ActorStuck
+from sandbox.processes import CrewError
+from store.settings import Settings
+
+_MIN_MEMBERS = 20
+
+
+@click.command("demo")
+@click.option(
+    "--once", is_flag=True, help="Play the whole case without a person, write the report."
+)
+@click.option("--members", type=click.IntRange(min=_MIN_MEMBERS), help="Load a slice of the data.")
+def demo(*, once: bool, members: int | None) -> None:
+    """Run the classic case on real retail data, on this machine."""
+    settings = Settings()
+    console = Console()
+    try:
+        stageplay.run(stageplay.Demo(settings, console, members), is_once=once)
+    except (ActorStuck, CrewError) as fault:
+        raise click.ClickException(str(fault)) from fault
+    except KeyboardInterrupt:
+        console.print("Stopped: every process of the demo has ended.")
+        sys.exit(130)
+
+
+@click.command("sandbox")
+@click.option("--port", default=8100, show_default=True)
+def sandbox(port: int) -> None:
+    """Run the stand-in for WeChat's and WeCom's servers alone."""
+    app.run(port)

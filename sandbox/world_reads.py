@@ -1,0 +1,106 @@
+"""What the people of the demo know of themselves: who they are outside, what they hold."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Patron:
+    """A member of the demo with the ids their own phone knows."""
+
+    member_id: int
+    external_id: str
+    openid: str | None
+    external_userid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A product at a till."""
+
+    external_id: str
+    price_fen: int
+
+
+_PATRONS = text("""
+    SELECT m.id, coalesce(m.external_id, ''),
+           (SELECT i.outside_id FROM identities i WHERE i.member_id = m.id AND i.channel = 'wechat'
+            ORDER BY i.id LIMIT 1),
+           (SELECT i.outside_id FROM identities i WHERE i.member_id = m.id AND i.channel = 'wecom'
+            ORDER BY i.id LIMIT 1)
+    FROM audience_members a JOIN members m ON m.id = a.member_id
+    WHERE a.campaign_id = :campaign AND m.external_id IS NOT NULL ORDER BY m.id
+""")
+_GUIDES = text("""
+    SELECT g.userid, a.token, count(t.id) FROM assignments a JOIN guides g ON g.id = a.guide_id
+    JOIN care_tasks t ON t.assignment_id = a.id AND t.state IN ('assigned', 'seen', 'edited')
+    WHERE a.campaign_id = :campaign GROUP BY 1, 2 ORDER BY 3 DESC, 1
+""")
+_ALL_GUIDES = text("""
+    SELECT g.userid FROM assignments a JOIN guides g ON g.id = a.guide_id
+    WHERE a.campaign_id = :campaign ORDER BY 1
+""")
+_REACHED = text("""
+    SELECT member_id, picks FROM care_tasks
+    WHERE campaign_id = :campaign AND state IN ('sent', 'delivered', 'replied', 'converted')
+    ORDER BY member_id
+""")
+_OF_GUIDE = text("""
+    SELECT t.member_id FROM care_tasks t JOIN assignments a ON a.id = t.assignment_id
+    WHERE a.token = :token ORDER BY t.member_id
+""")
+_SHELF = text("""
+    SELECT p.external_id, coalesce(p.price_fen, 990) FROM products p WHERE p.id = ANY(:ids)
+""")
+_USUAL = text("""
+    SELECT p.external_id, coalesce(p.price_fen, 990) FROM orders o
+    JOIN order_lines l ON l.order_id = o.id JOIN products p ON p.id = l.product_id
+    WHERE o.member_id = :member ORDER BY o.paid_at DESC, l.line_no LIMIT 6
+""")
+
+
+def patrons(session: Session, campaign_id: int) -> dict[int, Patron]:
+    """The audience of a campaign, by member id."""
+    rows = session.connection().execute(_PATRONS, {"campaign": campaign_id})
+    return {row[0]: Patron(*row) for row in rows}
+
+
+def guides_with_work(session: Session, campaign_id: int) -> list[tuple[str, str, int]]:
+    """Userid, assignment token and open tasks of every guide, the busiest first."""
+    rows = session.connection().execute(_GUIDES, {"campaign": campaign_id})
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def reached(session: Session, campaign_id: int) -> dict[int, list[int]]:
+    """Members whom a message of the campaign reached, with the product ids picked for them."""
+    rows = session.connection().execute(_REACHED, {"campaign": campaign_id})
+    return {row[0]: row[1] for row in rows}
+
+
+def guides_of(session: Session, campaign_id: int) -> list[str]:
+    """Userids of all guides of a campaign."""
+    rows = session.connection().execute(_ALL_GUIDES, {"campaign": campaign_id})
+    return list(rows.scalars())
+
+
+def members_of_assignment(session: Session, token: str) -> list[int]:
+    """Members whom one guide was asked to look after."""
+    return list(session.connection().execute(_OF_GUIDE, {"token": token}).scalars())
+
+
+def shelf(session: Session, product_ids: list[int]) -> list[Shelf]:
+    """Products at the till."""
+    rows = session.connection().execute(_SHELF, {"ids": product_ids})
+    return [Shelf(*row) for row in rows]
+
+
+def usual(session: Session, member_id: int) -> list[Shelf]:
+    """What a member put in the basket last."""
+    return [Shelf(*row) for row in session.connection().execute(_USUAL, {"member": member_id})]
+
+
+def count(session: Session, sql: str, **values: object) -> int:
+    """One number from the database."""
+    return int(session.connection().execute(text(sql), values).scalar_one())

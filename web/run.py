@@ -1,0 +1,66 @@
+"""The processes: `zhiyin serve`, `zhiyin worker` and `zhiyin cron`."""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import click
+import uvicorn
+from redis import Redis
+
+from store import migrate
+from store.embedded import hold_servers
+from store.settings import Settings
+from web import cron, wiring, worker
+from web.app import create_app
+from web.parts import Parts
+from web.queue import Nudger, make_queue
+
+_GRACE_SECONDS = 5
+
+
+@contextmanager
+def _parts() -> Iterator[Parts]:
+    """The parts of this process, with servers that answer and a database at the newest revision."""
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = Settings()
+    with hold_servers(settings, lambda sentence: click.echo(sentence, err=True)) as held:
+        migrate.upgrade(held.database_url)
+        urls = {"database_url": held.database_url, "redis_url": held.redis_url}
+        with wiring.build(settings.model_copy(update=urls)) as parts:
+            yield parts
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+def serve(host: str, port: int) -> None:
+    """Serve the doors, the API and the pages."""
+    with _parts() as parts:
+        uvicorn.run(
+            create_app(parts),
+            host=host,
+            port=port,
+            log_level="warning",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+
+
+@click.command("worker")
+def work() -> None:
+    """Do the jobs of the queue."""
+    with _parts() as parts:
+        worker.work(parts, cast(Redis, parts.redis))
+
+
+@click.command("cron")
+def tick() -> None:
+    """Nudge the recurring jobs; one process of these is enough."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with _parts() as parts:
+        cron.run(Nudger(make_queue(cast(Redis, parts.redis))), parts.clock, stop)
