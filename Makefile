@@ -21,8 +21,7 @@ demo: setup ## Run the main job on real retail data (ONCE=1: without a person; M
 	@.venv/bin/zhiyin demo $(if $(ONCE),--once) $(if $(MEMBERS),--members $(MEMBERS)) $(ARGS)
 
 test: setup ## Everything that must pass before a change lands: lint, then the tests.
-	@$(MAKE) --no-print-directory lint
-	@bash .ci/tests $(ARGS)
+	@MAKE="$(MAKE)" bash .ci/tests $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports.
 	$(PY) -m ruff check .

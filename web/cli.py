@@ -72,7 +72,7 @@ def doctor_command() -> None:
     _show(findings)
     try:
         with servers(settings) as held:
-            answers = doctor.check_servers(held, now)
+            answers = doctor.check_servers(settings, held, now)
     except EmbeddedServerError as fault:
         answers = [doctor.Finding("servers", is_ok=False, says=str(fault))]
     _show(answers)

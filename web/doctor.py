@@ -1,6 +1,7 @@
 """What `zhiyin doctor` looks at: each check gives a finding that says what is, and what to do."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,12 @@ from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, select
 
-from store import migrate
+from store import accounts, migrate
+from store.accounts import Account, Platform
 from store.db import make_engine
 from store.embedded import Servers
 from store.settings import Settings
@@ -54,7 +58,9 @@ def check_settings(settings: Settings) -> list[Finding]:
     return [_secret(settings), _public_url(settings), _disk(settings.var_dir)]
 
 
-def check_servers(servers: Servers, now: Callable[[], datetime]) -> list[Finding]:
+def check_servers(
+    settings: Settings, servers: Servers, now: Callable[[], datetime]
+) -> list[Finding]:
     """What the servers say: reach and versions, migrations, credentials, clock."""
     findings = list(_redis(servers.redis_url))
     engine = make_engine(servers.database_url, pool_size=1)
@@ -63,7 +69,7 @@ def check_servers(servers: Servers, now: Callable[[], datetime]) -> list[Finding
             findings += [
                 _postgres(connection),
                 _migrations(servers.database_url),
-                _credentials(connection),
+                _credentials(connection, settings.secret),
                 _clock(connection, now),
             ]
     except SQLAlchemyError as fault:
@@ -148,20 +154,34 @@ def _migrations(url: str) -> Finding:
     return Finding("migrations", is_ok=False, says=says)
 
 
-def _credentials(connection: Connection) -> Finding:
-    if not inspect(connection).has_table("accounts"):
-        says = "not looked at: there is no accounts table yet."
-        return Finding("credentials", is_ok=True, says=says)
-    rows = connection.execute(
-        text("SELECT platform, count(*) AS n FROM accounts GROUP BY platform")
-    )
-    counts = {row.platform: row.n for row in rows}
-    missing = [platform for platform in ("wechat", "wecom") if platform not in counts]
+def _credentials(connection: Connection, secret: str) -> Finding:
+    known = {column["name"] for column in _columns(connection)}
+    if not known >= set(Account.model_fields):
+        return Finding("credentials", is_ok=True, says="not looked at before `zhiyin migrate`.")
+    with Session(connection) as session:
+        counts = Counter(_open_one(account, secret) for account in session.exec(select(Account)))
+    if sealed := counts.pop(None, 0):
+        says = f"{sealed} cannot be opened: set the ZHIYIN_SECRET_KEY that sealed them."
+        return Finding("credentials", is_ok=False, says=says)
+    missing = [platform for platform in Platform if platform not in counts]
     if missing:
         says = f"no account for {' and '.join(missing)} yet; nothing can be sent there."
         return Finding("credentials", is_ok=True, says=says)
-    says = ", ".join(f"{count} {platform}" for platform, count in sorted(counts.items()))
-    return Finding("credentials", is_ok=True, says=f"accounts: {says}.")
+    says = ", ".join(f"{count} {platform}" for platform, count in counts.items())
+    return Finding("credentials", is_ok=True, says=f"accounts that open: {says}.")
+
+
+def _columns(connection: Connection) -> list[ReflectedColumn]:
+    tables = inspect(connection)
+    return tables.get_columns("accounts") if tables.has_table("accounts") else []
+
+
+def _open_one(account: Account, secret: str) -> Platform | None:
+    try:
+        accounts.opened(account, secret_key=secret)
+    except accounts.SealBroken:
+        return None
+    return account.platform
 
 
 def _clock(connection: Connection, now: Callable[[], datetime]) -> Finding:
