@@ -73,8 +73,16 @@ async def verify_door(form: forms.DoorForm, world: TheWorld, pusher: ThePusher) 
 async def say(form: forms.SayForm, world: TheWorld, pusher: ThePusher) -> Json:
     """A follower writes; the answer is what they saw."""
     follower = register.find_follower(world, form.openid)
-    ids = {"msg_id": form.msg_id, "menu_id": form.menu_id}
-    return seen(await talk.say(pusher, follower, form.text, **ids, now=clock.now()))  # type: ignore[arg-type]
+    return seen(
+        await talk.say(
+            pusher,
+            follower,
+            form.text,
+            msg_id=form.msg_id,
+            menu_id=form.menu_id,
+            now=clock.now(),
+        )
+    )
 
 
 @router.post("/event")
