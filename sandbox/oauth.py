@@ -100,7 +100,8 @@ def _domains(world: World, asked: Asked) -> set[str] | None:
     account = world.wechat.accounts.get(asked.appid)
     if account is None:
         return None
-    return {account.oauth_domain or urlsplit(account.door_url).hostname or ""}
+    registered = f"//{account.oauth_domain}" if account.oauth_domain else account.door_url
+    return {urlsplit(registered).hostname or ""}
 
 
 def _person_for(world: World, asked: Asked, person: str) -> str:

@@ -119,6 +119,15 @@ def test_page_is_refused_when_the_query_is_wrong(change: dict[str, Any], code: i
     assert refused.value.code == code
 
 
+def test_registered_domain_of_an_account_counts_without_its_port() -> None:
+    """wechat-oa.md §9: no port; a corp's domain is compared with it."""
+    world = a_world(oauth_domain="127.0.0.1:8000")
+
+    target = _go(world, redirect_uri="http://127.0.0.1:8000/m/login/back")
+
+    assert target.startswith("http://127.0.0.1:8000/m/login/back?code=")
+
+
 def test_account_is_not_given_a_guide_and_a_stranger_nobody() -> None:
     """An official account knows openids only."""
     for person in ("WangFang", ""):
