@@ -49,7 +49,6 @@ def test_product_functions_stay_short() -> None:
         f"{_name(path)}:{function.name}": (function.end_lineno or 0) - function.lineno + 1
         for path in _modules(*_PRODUCT, "sandbox")
         for function in _functions(path)
-        if "migrations/versions" not in _name(path)
     }
 
     too_long = {name: n for name, n in lengths.items() if n > _FUNCTION_LINES}
@@ -122,8 +121,11 @@ def test_lock_and_papers_name_no_registry(name: str) -> None:
 
 
 def _modules(*folders: str) -> Iterator[Path]:
+    """Python files; a revision is a list of what it makes, as long as it must be."""
     for folder in folders:
-        yield from sorted((_ROOT / folder).rglob("*.py"))
+        for path in sorted((_ROOT / folder).rglob("*.py")):
+            if "migrations/versions" not in path.as_posix():
+                yield path
 
 
 def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

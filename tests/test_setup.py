@@ -78,21 +78,8 @@ def test_make_names_its_targets_in_a_path_with_spaces(checkout: Path) -> None:
 
     targets = re.findall(r"^  make (\w+) ", said, re.MULTILINE)
 
-    assert set(targets) >= set(
-        [
-            "demo",
-            "test",
-            "lint",
-            "fix",
-            "races",
-            "journeys",
-            "chaos",
-            "bench",
-            "migrate",
-            "clean",
-            "lock",
-        ]
-    )
+    wanted = {"demo", "test", "lint", "fix", "races", "journeys", "chaos", "bench", "migrate"}
+    assert set(targets) >= wanted | {"clean", "lock"}
 
 
 def test_ci_runs_make_test_and_nothing_else() -> None:
