@@ -1,0 +1,102 @@
+"""How the sending of a care task stands, in the few kinds that a guide needs to tell apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Session, col, select
+
+from content.rule_phrases import rule_phrase
+from fatigue.gate import Forecast
+from store.campaigns import REACHED, WITH_GUIDE, CareTask, TaskState
+from store.members import Member
+from store.touches import Touch, TouchState
+
+
+class Kind(StrEnum):
+    """What became of a task, seen from the guide's chair."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    LATER = "later"
+    SENT = "sent"
+    FAILED = "failed"
+    IN_PEACE = "in_peace"
+    SKIPPED = "skipped"
+    BY_BRAND = "by_brand"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A task's kind; `at` is when a deferred message goes, `why` the first reason in words."""
+
+    kind: Kind
+    member: str
+    is_edited: bool
+    at: datetime | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What the gate would say now: `at` is when it would go, `reasons` are words for the guide."""
+
+    outcome: str
+    at: datetime | None
+    reasons: Sequence[str]
+
+
+_KINDS: dict[TaskState, Kind] = {
+    TaskState.PLANNED: Kind.OVER,
+    TaskState.SUPPRESSED: Kind.IN_PEACE,
+    TaskState.SENDING: Kind.WAITING,
+    TaskState.SKIPPED: Kind.SKIPPED,
+    TaskState.EXPIRED: Kind.OVER,
+    TaskState.FELL_BACK: Kind.BY_BRAND,
+    TaskState.FAILED: Kind.FAILED,
+    **dict.fromkeys(WITH_GUIDE, Kind.OPEN),
+    **dict.fromkeys(REACHED, Kind.SENT),
+}
+
+
+def of_task(session: Session, task: CareTask) -> Standing:
+    """How `task` stands, with the newest touch that was made for it."""
+    name = session.exec(select(Member.name).where(Member.id == task.member_id)).one()
+    kind = _KINDS[task.state]
+    touch = _last_touch(session, task) if kind in {Kind.WAITING, Kind.BY_BRAND} else None
+    is_deferred = touch is not None and touch.state is TouchState.ASKED
+    if is_deferred and kind is Kind.WAITING:
+        kind = Kind.LATER
+    return Standing(
+        kind=kind,
+        member=name,
+        is_edited=task.edited_text is not None,
+        at=touch.retry_at if touch and is_deferred else None,
+        why=_why(task, touch),
+    )
+
+
+def advice_of(forecast: Forecast) -> Advice:
+    """The gate's forecast in words, each reason once."""
+    reasons = dict.fromkeys(rule_phrase(found.rule) for found in forecast.violations)
+    return Advice(forecast.outcome, forecast.retry_at, list(reasons))
+
+
+def _last_touch(session: Session, task: CareTask) -> Touch | None:
+    query = (
+        select(Touch)
+        .where(Touch.care_task_id == task.id)
+        .order_by(col(Touch.id).desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    )
+    return session.exec(query).first()
+
+
+def _why(task: CareTask, touch: Touch | None) -> str:
+    if task.state is TaskState.SUPPRESSED:
+        return rule_phrase(task.state_reason)
+    violations = touch.verdict.get("violations", []) if touch else []
+    return rule_phrase(str(violations[0]["rule"])) if violations else ""
