@@ -1,15 +1,17 @@
-"""The parts that pages, doors and jobs work with: built once by `web.wiring`, passed to `create_app`."""
+"""The parts that pages, doors and jobs work with: built once by `web.wiring`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from redis import Redis
 
 from bot.channels.base import Channel
-from bot.wechat.client import WeChatApi
-from bot.wecom.client import WeComApi
+from bot.inbox import Desk
+from bot.wechat.client import WechatClients
+from bot.wecom.client import WecomClients
 from store.db import Database
 from store.settings import Settings
 from store.touches import Channel as ChannelName
@@ -22,14 +24,20 @@ class Parts:
 
     settings: Settings
     database: Database
-    redis: "Redis[bytes]"
+    redis: Redis
     sessions: Sessions
     clock: Callable[[], datetime]
+    wechat: WechatClients
+    wecom: WecomClients
     channels: Mapping[ChannelName, Channel] = field(default_factory=dict)
-    wechat: Mapping[str, WeChatApi] = field(default_factory=dict)
-    wecom: Mapping[str, WeComApi] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         """The deployment's time zone."""
         return ZoneInfo(self.settings.timezone)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """What the callback doors work with."""
+        settings = self.settings
+        return Desk(self.database, settings.secret, settings.public_url, self.zone)

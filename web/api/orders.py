@@ -1,0 +1,69 @@
+"""`/api/v1/orders` and `/api/v1/refunds`: tills and shops hand in what was paid and given back."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from store import orders
+from store.orders import OrderForm, RefundForm
+from web.api.batches import MAX_ITEMS, BatchAnswer, each
+from web.api.keys import SourceDep
+from web.deps import NowDep, SessionDep
+
+router = APIRouter(tags=["orders"])
+
+
+class OrderBatch(BaseModel):
+    """Orders to hand in; each item is an `OrderForm`, checked by itself."""
+
+    orders: list[dict[str, Any]] = Field(
+        min_length=1,
+        max_length=MAX_ITEMS,
+        examples=[
+            [
+                {
+                    "external_id": "A-1001",
+                    "paid_at": "2026-11-22T10:30:00+08:00",
+                    "shop_code": "S330",
+                    "member": {"external_id": "1"},
+                    "lines": [{"product_external_id": "25671", "quantity": 1, "amount_fen": 990}],
+                }
+            ]
+        ],
+    )
+
+
+class RefundBatch(BaseModel):
+    """Refunds to hand in; each item is a `RefundForm`."""
+
+    refunds: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_ITEMS)
+
+
+@router.post("/orders", summary="Hand in paid orders")
+def place_orders(
+    batch: OrderBatch, source: SourceDep, session: SessionDep, now: NowDep
+) -> BatchAnswer:
+    """Idempotent by `external_id`: a repeat answers `known` and changes nothing.
+
+    Points accrue, the member's facts and level follow, and the order is credited to the care task
+    that reached the member, all before or right after the answer.
+    """
+
+    def place(form: OrderForm) -> str:
+        return "created" if orders.place(session, form, source=source, now=now).is_new else "known"
+
+    return each(session, batch.orders, OrderForm, place)
+
+
+@router.post("/refunds", summary="Hand in refunds")
+def place_refunds(
+    batch: RefundBatch, source: SourceDep, session: SessionDep, now: NowDep
+) -> BatchAnswer:
+    """Idempotent by `external_id`; points, facts, attribution and commission follow."""
+
+    def give_back(form: RefundForm) -> str:
+        orders.refund(session, form, source=source, now=now)
+        return "accepted"
+
+    return each(session, batch.refunds, RefundForm, give_back)
