@@ -17,5 +17,5 @@ def stop(turn: Turn, session: Session, now: datetime) -> Answer:
 
 def resume(turn: Turn, session: Session, now: datetime) -> Answer:
     """The member takes the stop back."""
-    preferences.resume(session, turn.member_id, now=now)
+    preferences.resume(session, turn.member_id, source="chat", now=now)
     return Reply(render(MessageKind.RESUMED))

@@ -79,7 +79,8 @@ def _met(session: Session, account: Credentials, openid: str, now: datetime) -> 
             now=now,
         )
         member = session.get_one(Member, identity.member_id)
-        session.refresh(member, with_for_update=True)
+        # As the gate locks: rows that only point at the member need not wait.
+        session.refresh(member, with_for_update={"key_share": True})
         if member.status is not MemberStatus.MERGED:
             return identity
         session.refresh(identity)

@@ -1,0 +1,228 @@
+"""Calls to WeChat's and WeCom's servers: one place for addresses, time-outs, tokens and faults.
+
+wechatpy builds the requests; this closes what it leaves open (wechat-oa.md §13.1 to §13.4): every
+call has a time-out, a refused token is renewed once, and no error text holds a token or a secret.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from redis import Redis
+from redis.exceptions import RedisError
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
+from wechatpy.exceptions import WeChatClientException
+
+# At debug level it writes every URL, and our URLs hold secrets and tokens.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+
+# To connect, and to wait for the answer. The platforms answer in well under a second.
+TIMEOUT = (3.05, 8.0)
+_POOL = 8
+_SERVER_FAULT = 500
+# wechat-oa.md §7.2, wecom.md §2.3: invalid or expired token.
+_TOKEN_REFUSED = frozenset({40001, 40014, 42001})
+# Both platforms honour the old token for five minutes after a renewal; we renew within that time.
+_EARLY_SECONDS = 300
+_SHORTEST_LIFE = 30
+# Fetching a token takes one call; a lock that outlives its holder frees itself.
+_LOCK_SECONDS = 20
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Fate(StrEnum):
+    """What became of a call that failed."""
+
+    # The platform answered with a code: it did nothing.
+    REFUSED = "refused"
+    # No connection came about: nothing was done.
+    UNSENT = "unsent"
+    # The request left and no proper answer came: it may have been done.
+    LOST = "lost"
+
+
+class ApiError(Exception):
+    """A call failed; `code` is the platform's errcode when it gave one. Never holds an address."""
+
+    def __init__(self, fate: Fate, code: int | None = None) -> None:
+        self.fate, self.code = fate, code
+        what = f"with errcode {code}" if code is not None else "without an errcode"
+        super().__init__(f"A call to the platform was {fate} {what}.")
+
+
+class NoToken(ApiError):  # noqa: N818 -- it says what is missing
+    """No access token could be had, so that the call itself was not made."""
+
+    def __init__(self, code: int | None = None) -> None:
+        super().__init__(Fate.UNSENT, code)
+
+
+class Reroute(HTTPAdapter):
+    """Sends what goes to the platform's host to `base_url`, and never waits without an end."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self._is_local = urlsplit(base_url).hostname in _LOOPBACK
+        super().__init__(pool_connections=1, pool_maxsize=_POOL)
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: FBT001, FBT002, RUF100
+        timeout: Any = None,  # noqa: ARG002 -- wechatpy passes none for the token
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send to the base address instead, with our own time-out."""
+        request.url = self._base_url + request.path_url
+        # A proxy of the environment cannot reach a stand-in on this machine.
+        usable = None if self._is_local else proxies
+        return super().send(request, stream, TIMEOUT, verify, cert, usable)
+
+
+def http_session(real_host: str, base_url: str) -> requests.Session:
+    """A session that can reach only one host, wherever that is in this deployment."""
+    http = requests.Session()
+    http.adapters.clear()
+    http.mount(real_host, Reroute(base_url))
+    return http
+
+
+def answered(act: Callable[[], Any]) -> dict[str, Any]:
+    """The JSON object that a call gives; every way to fail is an `ApiError`."""
+    fault: ApiError
+    try:
+        result = act()
+    except WeChatClientException as error:
+        fault = _refusal(error)
+    except requests.RequestException as error:
+        fault = ApiError(_fate(error))
+    except (ValueError, TypeError, KeyError):
+        # An answer in a shape that the library did not expect.
+        fault = ApiError(Fate.LOST)
+    else:
+        if isinstance(result, dict):
+            return result
+        fault = ApiError(Fate.LOST)
+    # Raised out here, so that not even its context holds the address with the token.
+    raise fault
+
+
+def checked(act: Callable[[], Any]) -> dict[str, Any]:
+    """The same for a call made without wechatpy, which reads the errcode otherwise."""
+    found = answered(act)
+    code = int(found.get("errcode") or 0)
+    if code:
+        raise ApiError(Fate.REFUSED, code)
+    return found
+
+
+def token_of(act: Callable[[], Any]) -> tuple[str, int]:
+    """The access token that a call gives, and the seconds it lives."""
+    try:
+        found = checked(act)
+    except ApiError as error:
+        raise NoToken(error.code) from None
+    return str(found["access_token"]), int(found.get("expires_in", 0))
+
+
+def _refusal(error: Any) -> ApiError:
+    if error.errcode is not None:
+        return ApiError(Fate.REFUSED, error.errcode)
+    response = error.response
+    is_lost = response is None or response.status_code >= _SERVER_FAULT
+    return ApiError(Fate.LOST if is_lost else Fate.UNSENT)
+
+
+def _fate(error: requests.RequestException) -> Fate:
+    """Only what surely never reached the platform is unsent."""
+    never_sent = (
+        requests.exceptions.ConnectTimeout,
+        requests.exceptions.SSLError,
+        requests.exceptions.ProxyError,
+        requests.exceptions.InvalidURL,
+    )
+    if isinstance(error, never_sent):
+        return Fate.UNSENT
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return Fate.UNSENT if isinstance(reason, NewConnectionError) else Fate.LOST
+
+
+# Gives a token and the seconds it lives.
+Fetch = Callable[[], tuple[str, int]]
+
+
+class Tokens:
+    """One access token, shared by all processes through Redis, renewed by one at a time."""
+
+    def __init__(self, redis: Redis, name: str, fetch: Fetch) -> None:
+        self._redis, self._key, self._fetch = redis, f"zhiyin:token:{name}", fetch
+
+    def current(self, *, refused: str | None = None) -> str:
+        """The token in use; `refused` is one that the platform does not take any more."""
+        try:
+            return self._cached(refused) or self._renewed(refused)
+        except RedisError:
+            # Without Redis every process fetches its own; nobody's messages wait for it.
+            return self._fetch()[0]
+
+    def _renewed(self, refused: str | None) -> str:
+        with self._redis.lock(
+            f"{self._key}:lock", timeout=_LOCK_SECONDS, blocking_timeout=_LOCK_SECONDS
+        ):
+            cached = self._cached(refused)
+            if cached:
+                return cached
+            token, life = self._fetch()
+            self._redis.set(self._key, token, ex=max(life - _EARLY_SECONDS, _SHORTEST_LIFE))
+            return token
+
+    def _cached(self, refused: str | None) -> str | None:
+        raw = self._redis.get(self._key)
+        if raw is None:
+            return None
+        token = raw.decode() if isinstance(raw, bytes) else str(raw)
+        return token if token != refused else None
+
+
+class TokenDrawer:
+    """The storage that a wechatpy client sees: its token is ours, and without an expiry to it."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self.refused: str | None = None
+        self.last = ""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The token for the one key that wechatpy asks before a call."""
+        if not key.endswith("_access_token"):
+            return default
+        self.last = self._tokens.current(refused=self.refused)
+        return self.last
+
+    def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+        """Nothing: wechatpy fetches no token of its own."""
+
+    def delete(self, key: str) -> None:
+        """Nothing, for the same reason."""
+
+
+def with_token(drawer: TokenDrawer, act: Callable[[], Any]) -> dict[str, Any]:
+    """Call; when the platform refuses the token, renew it and call once more, only once."""
+    try:
+        return answered(act)
+    except NoToken:
+        raise
+    except ApiError as error:
+        if error.code not in _TOKEN_REFUSED:
+            raise
+    drawer.refused = drawer.last
+    try:
+        return answered(act)
+    finally:
+        drawer.refused = None

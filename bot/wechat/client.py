@@ -1,0 +1,113 @@
+"""The product's client of an official account: wechatpy's, with tokens and faults of our own."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+from wechatpy import WeChatClient as Library
+
+from bot.calls import (
+    ApiError,
+    Fate,
+    NoToken,
+    TokenDrawer,
+    Tokens,
+    answered,
+    http_session,
+    with_token,
+)
+from store import accounts
+from store.accounts import Account, Credentials
+
+_HOST = "https://api.weixin.qq.com"
+
+
+@dataclass(frozen=True)
+class PageVisitor:
+    """Who opened a page; a snapshot page shows a made-up person, who must not become a member."""
+
+    openid: str
+    unionid: str | None
+    is_snapshot: bool
+
+
+class WeChatApi:
+    """Calls for one account."""
+
+    def __init__(self, account: Credentials, *, base_url: str, redis: Redis) -> None:
+        self._account = account
+        self._http = http_session(_HOST, base_url)
+        self._drawer = TokenDrawer(Tokens(redis, f"wechat:{account.app_id}", self._fetch_token))
+        self._library = Library(
+            account.app_id, account.secret, session=self._drawer, auto_retry=False
+        )
+        self._library._http = self._http
+
+    def send_text(self, openid: str, text: str) -> None:
+        """A customer-service message; the platform gives no id for it (wechat-oa.md §5)."""
+        self._call(lambda: self._library.message.send_text(openid, text))
+
+    def send_notice(
+        self, openid: str, template_id: str, data: Mapping[str, str], *, page: str | None
+    ) -> None:
+        """A subscription notice (wechat-oa.md §6.2)."""
+        values = {name: {"value": value} for name, value in data.items()}
+        self._call(
+            lambda: self._library.message.send_subscribe_message(
+                openid, template_id, values, page=page
+            )
+        )
+
+    def visitor(self, code: str) -> PageVisitor:
+        """Who stands behind the code of a page's login (wechat-oa.md §9)."""
+        found = checked(lambda: self._get("/sns/oauth2/access_token", self._login(code)))
+        return PageVisitor(
+            openid=str(found["openid"]),
+            unionid=found.get("unionid"),
+            is_snapshot=bool(found.get("is_snapshotuser")),
+        )
+
+    def _call(self, act: Callable[[], Any]) -> dict[str, Any]:
+        return with_token(self._drawer, act)
+
+    def _login(self, code: str) -> dict[str, str]:
+        return {
+            "appid": self._account.app_id,
+            "secret": self._account.secret,
+            "code": code,
+            "grant_type": "authorization_code",
+        }
+
+    def _get(self, path: str, params: dict[str, str]) -> Any:
+        return self._http.get(f"{_HOST}{path}", params=params).json()
+
+    def _fetch_token(self) -> tuple[str, int]:
+        """The stable token: the same one for everybody who asks, so that nobody kills another's."""
+        body = {
+            "grant_type": "client_credential",
+            "appid": self._account.app_id,
+            "secret": self._account.secret,
+        }
+        return token_of(
+            lambda: self._http.post(f"{_HOST}/cgi-bin/stable_token", data=json.dumps(body)).json()
+        )
+
+
+@dataclass
+class WechatClients:
+    """The clients of this process, one an account, made when first needed."""
+
+    base_url: str
+    redis: Redis
+    secret_key: str = field(repr=False)
+    _made: dict[tuple[int, str], WeChatApi] = field(default_factory=dict, repr=False)
+
+    def of(self, account: Account) -> WeChatApi:
+        """The client of an account; a changed secret makes a new one."""
+        known = (account.id, account.secret_sealed)
+        if known not in self._made:
+            opened = accounts.opened(account, secret_key=self.secret_key)
+            self._made[known] = WeChatApi(opened, base_url=self.base_url, redis=self.redis)
+        return self._made[known]

@@ -1,0 +1,89 @@
+"""The product's client of a WeCom app: wechatpy's, with tokens and faults of our own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+from wechatpy.work import WeChatClient as Library
+
+from bot.calls import (
+    ApiError,
+    Fate,
+    NoToken,
+    TokenDrawer,
+    Tokens,
+    answered,
+    http_session,
+    with_token,
+)
+from store import accounts
+from store.accounts import Account, Credentials
+
+_HOST = "https://qyapi.weixin.qq.com"
+
+
+class WeComApi:
+    """Calls for one app; a token is good for its own app only (wecom.md §2.1)."""
+
+    def __init__(self, account: Credentials, *, base_url: str, redis: Redis) -> None:
+        self._account = account
+        self._http = http_session(_HOST, base_url)
+        name = f"wecom:{account.app_id}:{account.agent_id}"
+        self._drawer = TokenDrawer(Tokens(redis, name, self._fetch_token))
+        self._library = Library(
+            account.app_id, account.secret, session=self._drawer, auto_retry=False
+        )
+        self._library._http = self._http
+
+    def send(self, userid: str, message: dict[str, Any]) -> dict[str, Any]:
+        """An app message to one guide; gives `msgid` and who was invalid (wecom.md §3.1)."""
+        agent = self._account.agent_id
+        return self._call(lambda: self._library.message.send(agent, userid, msg=message))
+
+    def add_broadcast(
+        self, userid: str, external_userid: str, content: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Put a broadcast before a guide to confirm; gives `msgid` and `fail_list`."""
+        body = {"chat_type": "single", "external_userid": [external_userid], "sender": userid}
+        return self._call(lambda: self._library.external_contact.add_msg_template(body | content))
+
+    def broadcast_result(self, msgid: str, userid: str) -> list[dict[str, Any]]:
+        """Whom a guide's broadcast has reached (wecom.md §5.3)."""
+        body = {"msgid": msgid, "userid": userid}
+        found = self._call(
+            lambda: self._library.post("externalcontact/get_groupmsg_send_result", data=body)
+        )
+        sent: list[dict[str, Any]] = found.get("send_list", [])
+        return sent
+
+    def userid(self, code: str) -> str | None:
+        """The member of the corp behind the code of a page's login; none for an outsider."""
+        found = self._call(lambda: self._library.get("auth/getuserinfo", params={"code": code}))
+        userid = found.get("userid")
+        return str(userid) if userid else None
+
+    def _call(self, act: Callable[[], Any]) -> dict[str, Any]:
+        return with_token(self._drawer, act)
+
+    def _fetch_token(self) -> tuple[str, int]:
+        keys = {"corpid": self._account.app_id, "corpsecret": self._account.secret}
+        return token_of(lambda: self._http.get(f"{_HOST}/cgi-bin/gettoken", params=keys).json())
+
+
+@dataclass
+class WecomClients:
+    """The clients of this process, one an app, made when first needed."""
+
+    base_url: str
+    redis: Redis
+    secret_key: str = field(repr=False)
+    _made: dict[tuple[int, str], WeComApi] = field(default_factory=dict, repr=False)
+
+    def of(self, account: Account) -> WeComApi:
+        """The client of an app; a changed secret makes a new one."""
+        known = (account.id, account.secret_sealed)
+        if known not in self._made:
+            opened = accounts.opened(account, secret_key=self.secret_key)
+            self._made[known] = WeComApi(opened, base_url=self.base_url, redis=self.redis)
+        return self._made[known]
