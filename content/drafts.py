@@ -39,33 +39,36 @@ def facts_of(
     session: Session, member_ids: Sequence[int], *, now: datetime
 ) -> dict[int, DraftFacts]:
     """Facts of a chunk of members, by member id."""
-    balance = (
-        select(PointsEntry.member_id, func.sum(PointsEntry.points).label("points"))
-        .where(col(PointsEntry.member_id).in_(member_ids))
-        .group_by(col(PointsEntry.member_id))
-        .subquery()
-    )
+    points = _balances(session, member_ids)
     query = (
-        select(Member.id, Member.name, Level.name, balance.c.points, MemberFacts)
+        select(Member.id, Member.name, Level.name, MemberFacts)
         .join(Level, col(Level.id) == Member.level_id, isouter=True)
         .join(MemberFacts, col(MemberFacts.member_id) == Member.id, isouter=True)
-        .join(balance, balance.c.member_id == Member.id, isouter=True)
         .where(col(Member.id).in_(member_ids))
     )
     return {
-        member_id: _facts(name, level, points, facts, now)
-        for member_id, name, level, points, facts in session.exec(query).all()
+        member_id: _facts(name, level, points.get(member_id, 0), facts, now)
+        for member_id, name, level, facts in session.exec(query).all()
     }
 
 
+def _balances(session: Session, member_ids: Sequence[int]) -> dict[int, int]:
+    query = (
+        select(PointsEntry.member_id, func.sum(PointsEntry.points))
+        .where(col(PointsEntry.member_id).in_(member_ids))
+        .group_by(col(PointsEntry.member_id))
+    )
+    return {member_id: int(points) for member_id, points in session.exec(query).all()}
+
+
 def _facts(
-    name: str, level: str | None, points: int | None, facts: MemberFacts | None, now: datetime
+    name: str, level: str | None, points: int, facts: MemberFacts | None, now: datetime
 ) -> DraftFacts:
     last = facts.last_order_at if facts else None
     return DraftFacts(
         name=name,
         level=level or "",
-        points=max(int(points or 0), 0),
+        points=max(points, 0),
         days_since=(now - last).days if last else None,
         orders_count=facts.orders_count if facts else 0,
         favourites=tuple(facts.favourite_categories) if facts else (),

@@ -109,7 +109,7 @@ def task_states(session: Session, campaign_id: int) -> dict[TaskState, int]:
         .where(CareTask.campaign_id == campaign_id)
         .group_by(CareTask.state)
     )
-    return dict(session.exec(query).all())
+    return {TaskState(state): tasks for state, tasks in session.exec(query).all()}
 
 
 def _commission(session: Session, campaign_id: int) -> int:

@@ -60,7 +60,7 @@ def collect(session: Session, seconds: Mapping[str, float]) -> dict[str, Any]:
         touches.setdefault(channel, {})[state] = number
     inbound, replies, p99 = ask(text(_BOT)).one()
     opened, claimed = ask(text(_GIFTS)).one()
-    per_member = dict(ask(text(_ARM_SALES)).tuples().all())
+    per_member: dict[str, float] = dict(ask(text(_ARM_SALES)).tuples().all())
     return {
         **{name: int(number) for name, number in one.items()},
         "verdicts": verdicts,
