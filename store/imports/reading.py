@@ -1,0 +1,306 @@
+"""Reads a CSV file: encoding, header, and rows in batches. Knows nothing of what the cells mean.
+
+Row numbers are those a spreadsheet shows: the header is row 1.
+"""
+
+import codecs
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+
+from store.errors import Refusal
+
+BATCH_ROWS = 5_000
+_CHUNK_BYTES = 1 << 20
+# Python's own limit for one cell is 128 KiB; past it the csv module gives the row up, and so do we.
+_TOO_LONG = "A cell is longer than 131,072 characters; perhaps a quotation mark is not closed."
+_BROKEN_BYTES = "The row holds bytes that are not {encoding} text."
+_NUL = "The row holds a NUL character."
+_SHEET_MARKS = {
+    b"PK\x03\x04": "an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+_ENCODING_NAMES = {"utf-8-sig": "UTF-8", "gb18030": "GBK"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Anything that COPY or a lookup would stumble over: only such batches are cleaned cell by cell.
+_DIRTY = re.compile("[\\\\\x00\r\u3000\xa0\ufeff\ud800-\udfff]| [\t\n]|[\t\n] | $")
+_BLANKS = " \t\r\n\u3000\xa0\ufeff"
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+class UnreadableFile(Refusal):
+    """The file as a whole is not a CSV file that can be read."""
+
+
+class WrongHeader(Refusal):
+    """The first row does not name the columns that are needed."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a kind of file must and may name in its first row, in the documented order."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A CSV file that can be read: `names` are the known columns in file order, `ignored` the others."""
+
+    path: Path
+    encoding: str
+    header: tuple[str, ...]
+    names: tuple[str, ...]
+    ignored: tuple[str, ...]
+    size: int
+
+
+@dataclass
+class Batch:
+    """Rows ready for COPY (text format, empty cell = NULL, first cell the row number) and rows given up.
+
+    `rows` counts both, blank lines aside.
+    """
+
+    text: str
+    rows: int
+    bytes_read: int
+    bad: list["BadRow"] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row without a shape. `key` is its first key cell where that can still be read."""
+
+    row_no: int
+    reason: str
+    key: str | None = None
+
+
+def open_sheet(path: Path, heading: Heading) -> Sheet:
+    """Look at the whole file once for its encoding, and at its first row for the columns."""
+    encoding = _encoding(path)
+    header = tuple(cell.strip(_BLANKS).lower() for cell in next(_cells(path, encoding), None) or ())
+    while header and not header[-1]:
+        header = header[:-1]
+    _check_header(path, header, heading)
+    known = heading.required + heading.optional
+    return Sheet(
+        path=path,
+        encoding=encoding,
+        header=header,
+        names=tuple(name for name in header if name in known),
+        ignored=tuple(name for name in header if name and name not in known),
+        size=path.stat().st_size,
+    )
+
+
+def batches(sheet: Sheet, required: Sequence[str], key: str) -> Iterator[Batch]:
+    """The data rows in batches of COPY text; rows that have no shape are given up with a reason."""
+    shape = _Shape(sheet, required, key)
+    rows: list[list[str] | str] = []
+    first = 2
+    with sheet.path.open(encoding=sheet.encoding, errors="surrogateescape", newline="") as stream:
+        reader = _steady(csv.reader(stream))
+        next(reader, None)
+        for row in reader:
+            rows.append(row)
+            if len(rows) == BATCH_ROWS:
+                yield shape.batch(rows, first, stream.buffer.tell())
+                first += len(rows)
+                rows = []
+        if rows:
+            yield shape.batch(rows, first, stream.buffer.tell())
+
+
+def raw_rows(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
+    """Every row after the header as it stands in the file, with its number, for the file of errors."""
+    rows = _cells(sheet.path, sheet.encoding)
+    next(rows, None)
+    for number, row in enumerate(rows, start=2):
+        yield number, [_SURROGATE.sub("\ufffd", cell) for cell in row]
+
+
+class _Shape:
+    """Turns rows of one sheet into COPY text: picks the known columns, gives shapeless rows up."""
+
+    def __init__(self, sheet: Sheet, required: Sequence[str], key: str) -> None:
+        self._width = len(sheet.header)
+        self._key = sheet.header.index(key)
+        needed = [sheet.header.index(name) + 1 for name in required]
+        self._needed_width = max(needed)
+        places = [index for index, name in enumerate(sheet.header) if name in sheet.names]
+        self._takes_all = len(places) == self._width
+        self._pick: Callable[[list[str]], Sequence[str]] = _picker(places)
+        self._columns = len(places)
+        self._encoding = _ENCODING_NAMES[sheet.encoding]
+
+    def batch(self, rows: list[list[str] | str], first: int, bytes_read: int) -> Batch:
+        """One batch; the common case (right width, nothing to clean) is a join and two counts."""
+        good: list[tuple[int, list[str]]] = []
+        bad: list[BadRow] = []
+        for number, row in enumerate(rows, start=first):
+            if len(row) != self._width or isinstance(row, str):
+                row = self._mend(number, row, bad)
+                if row is None:
+                    continue
+            good.append((number, row))
+        text = self._join(good)
+        if _DIRTY.search(text) or not self._is_plain(text, len(good)):
+            text = self._join(self._clean(good, bad))
+        filled = text.count("\n") + len(bad)
+        return Batch(text=text, rows=filled, bytes_read=bytes_read, bad=bad)
+
+    def _join(self, rows: list[tuple[int, list[str]]]) -> str:
+        if not self._takes_all:
+            return _join((number, self._pick(row)) for number, row in rows)
+        return _join(rows)
+
+    def _mend(self, number: int, row: list[str] | str, bad: list[BadRow]) -> list[str] | None:
+        """A row with empty cells too many or too few at its end is mended; a blank one is skipped."""
+        if isinstance(row, str):
+            bad.append(BadRow(number, row))
+            return None
+        width = len(row)
+        while row and not row[-1].strip(_BLANKS):
+            row.pop()
+        if not row:
+            return None
+        if len(row) > self._width:
+            bad.append(self._bad(number, row, f"The row has {width} cells, not {self._width}."))
+            return None
+        if len(row) < self._needed_width and width < self._width:
+            bad.append(self._bad(number, row, f"The row has only {width} of {self._width} cells."))
+            return None
+        return row + [""] * (self._width - len(row))
+
+    def _bad(self, number: int, row: Sequence[str], reason: str) -> BadRow:
+        key = row[self._key].strip(_BLANKS) if self._key < len(row) else ""
+        is_whole = key and "\x00" not in key and not _SURROGATE.search(key)
+        return BadRow(number, reason, key if is_whole else None)
+
+    def _is_plain(self, text: str, rows: int) -> bool:
+        """No cell holds a tab or a line end of its own."""
+        return text.count("\t") == rows * self._columns and text.count("\n") == rows
+
+    def _clean(
+        self, good: list[tuple[int, list[str]]], bad: list[BadRow]
+    ) -> list[tuple[int, list[str]]]:
+        """The rows with every cell trimmed and escaped for COPY; rows of broken text are given up."""
+        lines = []
+        for number, row in good:
+            problem = self._problem(row)
+            if problem:
+                bad.append(self._bad(number, row, problem))
+            elif any(cell.strip(_BLANKS) for cell in row):
+                lines.append((number, [cell.strip(_BLANKS).translate(_ESCAPES) for cell in row]))
+        return lines
+
+    def _problem(self, row: Sequence[str]) -> str | None:
+        whole = "".join(row)
+        if _SURROGATE.search(whole):
+            return _BROKEN_BYTES.format(encoding=self._encoding)
+        return _NUL if "\x00" in whole else None
+
+
+def _join(rows: Iterable[tuple[int, Sequence[str]]]) -> str:
+    return "".join(["\t".join((str(number), *row)) + "\n" for number, row in rows])
+
+
+def _picker(places: list[int]) -> Callable[[list[str]], Sequence[str]]:
+    if len(places) == 1:
+        return lambda row: [row[places[0]]]
+    return itemgetter(*places)
+
+
+def _cells(path: Path, encoding: str) -> Iterator[list[str]]:
+    with path.open(encoding=encoding, errors="surrogateescape", newline="") as stream:
+        for row in _steady(csv.reader(stream)):
+            yield [row] if isinstance(row, str) else row
+
+
+def _steady(reader: Iterator[list[str]]) -> Iterator[list[str] | str]:
+    """The rows of a csv reader; where it gives a row up, the reason stands in its place."""
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield _TOO_LONG
+        else:
+            yield row
+
+
+def _check_header(path: Path, header: tuple[str, ...], heading: Heading) -> None:
+    known = heading.required + heading.optional
+    expected = ", ".join([*heading.required, *(f"[{name}]" for name in heading.optional)])
+    missing = [name for name in heading.required if name not in header]
+    if missing:
+        raise WrongHeader(
+            f"The header of {path.name} lacks the column {', '.join(missing)};"
+            f" expected columns (in any order, [optional]): {expected}."
+        )
+    twice = [name for name in known if header.count(name) > 1]
+    if twice:
+        raise WrongHeader(f"The header of {path.name} names the column {', '.join(twice)} twice.")
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8 (with or without a mark) or GB18030, which holds GBK; mixed files go by the majority of rows."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4)
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be read: {error.strerror}.") from None
+    for mark, what in _SHEET_MARKS.items():
+        if head.startswith(mark):
+            raise UnreadableFile(f"{path.name} is {what}, not CSV; save it as 'CSV UTF-8'.")
+    if not head:
+        raise UnreadableFile(f"{path.name} is empty.")
+    return "utf-8-sig" if _is_utf8(path) else _by_majority(path)
+
+
+def _is_utf8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as stream:
+        try:
+            while chunk := stream.read(_CHUNK_BYTES):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _by_majority(path: Path) -> str:
+    """The encoding that most non-ASCII lines have; a line of broken bytes votes for nobody."""
+    votes = {"utf-8-sig": 0, "gb18030": 0}
+    first_broken = 0
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.isascii():
+                continue
+            encoding = next((name for name in votes if _decodes(line, name)), None)
+            if encoding:
+                votes[encoding] += 1
+            first_broken = first_broken or number
+    if not any(votes.values()):
+        raise UnreadableFile(
+            f"Row {first_broken} of {path.name} is neither UTF-8 nor GBK text; save it as 'CSV UTF-8'."
+        )
+    return max(votes, key=lambda name: votes[name])
+
+
+def _decodes(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
