@@ -15,14 +15,12 @@ from guide_tasks import progress
 from store import inbound, members
 from store.accounts import Credentials, Platform
 from store.inbound import Heard, InboundMessage, InboundState
-from store.members import Identity, IdentityChannel, Member, MemberStatus
+from store.members import Identity, IdentityChannel
 
 # The bare answer that stops WeChat from asking again (wechat-oa.md §3).
 NOTHING_TO_SAY = "success"
 
 _ROUTER = routes.build()
-# A person is merged into another once in a while, never twice while we look.
-_MERGES_MET = 3
 
 
 def verify(desk: Desk, code: str, query: Mapping[str, str], *, now: datetime) -> str:
@@ -69,22 +67,18 @@ def _handle(
 
 def _met(session: Session, account: Credentials, openid: str, now: datetime) -> Identity:
     """The person's identity, the member locked: two workers never interleave one person."""
-    for _ in range(_MERGES_MET):
-        identity = members.meet(
-            session,
-            channel=IdentityChannel.WECHAT,
-            account=account.app_id,
-            outside_id=openid,
-            brand_id=account.brand_id,
-            now=now,
-        )
-        member = session.get_one(Member, identity.member_id)
-        # As the gate locks: rows that only point at the member need not wait.
-        session.refresh(member, with_for_update={"key_share": True})
-        if member.status is not MemberStatus.MERGED:
-            return identity
-        session.refresh(identity)
-    raise inbox.Busy("The person is being merged right now.")
+    identity = members.meet(
+        session,
+        channel=IdentityChannel.WECHAT,
+        account=account.app_id,
+        outside_id=openid,
+        brand_id=account.brand_id,
+        now=now,
+    )
+    members.lock(session, identity.member_id)
+    # A merge that was faster has taken the identity along.
+    session.refresh(identity)
+    return identity
 
 
 def _turn(session: Session, desk: Desk, identity: Identity, said: Said, now: datetime) -> Turn:

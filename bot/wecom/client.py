@@ -7,16 +7,7 @@ from typing import Any
 from redis import Redis
 from wechatpy.work import WeChatClient as Library
 
-from bot.calls import (
-    ApiError,
-    Fate,
-    NoToken,
-    TokenDrawer,
-    Tokens,
-    answered,
-    http_session,
-    with_token,
-)
+from bot.calls import TokenDrawer, Tokens, http_session, token_of, with_token
 from store import accounts
 from store.accounts import Account, Credentials
 
