@@ -24,5 +24,5 @@ RULE_PHRASES: dict[str, str] = {
 
 
 def rule_phrase(name: str) -> str:
-    """The reason in plain Chinese; an unknown rule keeps its own name, none is said to be unknown."""
+    """The reason in plain Chinese; a rule of the house's own keeps the name it was given."""
     return RULE_PHRASES.get(name, name or "原因没有记录")

@@ -126,7 +126,7 @@ def add_operator(session: Session, login: str, name: str, password: str) -> Oper
 
 
 def check_password(session: Session, login: str, password: str) -> Operator | None:
-    """The active operator whose password this is; a wrong login takes as long as a wrong password."""
+    """The active operator whose password this is; an unknown login takes just as long."""
     operator = session.exec(select(Operator).where(Operator.login == login)).first()
     known = operator.password_hash if operator is not None else _NOBODY
     salt = bytes.fromhex(known.split("$")[1])

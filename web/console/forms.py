@@ -1,7 +1,7 @@
 """The campaign form: what HQ filled in, read into an audience tree and a `CampaignForm`.
 
-Browsers post every field, blank ones too; a blank field means "no such condition". Problems are told
-per field by the name of what is wrong, and the template has the words.
+Browsers post every field, blank ones too; a blank field means "no such condition". Problems are
+told per field by the name of what is wrong, and the template has the words.
 """
 
 from collections.abc import Mapping

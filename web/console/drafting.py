@@ -1,0 +1,113 @@
+"""From the posted form to a draft, a preview, or the form again with what is wrong."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session
+
+from content.pieces import BadPiece
+from guide_tasks import campaigns
+from guide_tasks.audience import BadAudience
+from store.campaigns import Campaign
+from store.coupons import CouponPlan
+from store.errors import NotFound
+from store.pieces import ContentPiece
+from web.console import choices, naming
+from web.console.forms import (
+    FilledIn,
+    NotFilledIn,
+    Problem,
+    blank,
+    read_audience,
+    read_campaign,
+    with_preset,
+)
+
+_DEADLINE_DAYS = 3
+_DEADLINE_HOUR = 20
+_FEN = 100
+
+Problems = Mapping[str, Problem]
+
+
+def start(zone: ZoneInfo, now: datetime) -> FilledIn:
+    """A fresh form with a deadline in three days, in the evening."""
+    day = now.astimezone(zone) + timedelta(days=_DEADLINE_DAYS)
+    return blank(day.replace(hour=_DEADLINE_HOUR, minute=0), zone)
+
+
+def copy_of(session: Session, token: str, zone: ZoneInfo, now: datetime) -> FilledIn:
+    """A form like another campaign, with a new deadline; its audience stands in the JSON field."""
+    other = campaigns.by_token(session, token)
+    plan = session.get(CouponPlan, other.coupon_plan_id) if other.coupon_plan_id else None
+    return start(zone, now).model_copy(
+        update={
+            "name": other.name,
+            "category": other.category,
+            "piece_code": session.get_one(ContentPiece, other.piece_id).code,
+            "coupon_plan": plan.code if plan else "",
+            "holdout_percent": str(other.holdout_percent),
+            "commission_percent": f"{other.commission_bp / _FEN:g}",
+            "attribution_days": str(other.attribution_days),
+            "fallback_channels": other.fallback_channels or [""],
+            "audience_limit": str(other.audience_limit or ""),
+            "friends_only": "",
+            "audience_json": json.dumps(other.audience, ensure_ascii=False, indent=2),
+        }
+    )
+
+
+def save(
+    session: Session, posted: FilledIn, *, actor: str, zone: ZoneInfo, now: datetime
+) -> Campaign | Problems:
+    """The draft, or what is wrong with the form; nothing is written then."""
+    try:
+        form = read_campaign(
+            with_preset(posted), coupon_plans=choices.plan_keys(session), zone=zone, now=now
+        )
+        brand = choices.first_brand(session)
+        return campaigns.write(session, form, brand_id=brand.id, actor=actor, now=now)
+    except NotFilledIn as problem:
+        return problem.problems
+    except BadAudience as problem:
+        return _unreadable(problem)
+    except NotFound:
+        return {"piece_code": Problem("unknown")}
+
+
+def preview(session: Session, posted: FilledIn, *, now: datetime) -> dict[str, Any]:
+    """The form with whom it would reach: exact counts, and a few members with their drafts."""
+    filled = with_preset(posted)
+    try:
+        fields = read_audience(filled)
+        tree = fields.tree()
+        seen = campaigns.preview(session, tree, limit=fields.audience_limit, now=now)
+        names = naming.names(session, tree)
+        samples = _samples(session, filled, tree, now)
+    except NotFilledIn as problem:
+        return again(filled, problem.problems)
+    except BadAudience as problem:
+        return again(filled, _unreadable(problem))
+    except BadPiece as problem:
+        return again(filled, {"piece_code": Problem("piece", {"why": problem.problem})})
+    return {"filled": filled, "seen": seen, "tree": tree, "names": names, "samples": samples}
+
+
+def again(filled: FilledIn, problems: Problems) -> dict[str, Any]:
+    """The form as it was filled in, with what is wrong."""
+    return {"filled": with_preset(filled), "problems": problems}
+
+
+def _samples(
+    session: Session, filled: FilledIn, tree: dict[str, Any], now: datetime
+) -> list[choices.Sample]:
+    offered = dict(choices.coupon_plans(session))
+    coupon = offered.get(filled.coupon_plan, "")
+    return choices.samples(session, tree, piece_code=filled.piece_code, coupon=coupon, now=now)
+
+
+def _unreadable(problem: BadAudience) -> Problems:
+    return {"audience_json": Problem("audience", {"where": problem.where, "why": problem.problem})}
