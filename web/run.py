@@ -5,11 +5,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
 import click
 import uvicorn
-from redis import Redis
 
 from store import migrate
 from store.embedded import hold_servers
@@ -53,7 +51,7 @@ def serve(host: str, port: int) -> None:
 def work() -> None:
     """Do the jobs of the queue."""
     with _parts() as parts:
-        worker.work(parts, cast(Redis, parts.redis))
+        worker.work(parts, parts.redis)
 
 
 @click.command("cron")
@@ -63,4 +61,4 @@ def tick() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with _parts() as parts:
-        cron.run(Nudger(make_queue(cast(Redis, parts.redis))), parts.clock, stop)
+        cron.run(Nudger(make_queue(parts.redis)), parts.clock, stop)

@@ -1,33 +1,57 @@
-"""Wiring: builds engine, queue, clients and channels from settings; everything else receives them."""
+"""Wiring: builds engine, queue, clients and channels from settings; everyone else receives them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-import requests
 from redis import Redis
 
+from bot.channels.wechat_notice import WechatNotice
+from bot.channels.wechat_service import WechatService
+from bot.channels.wecom_app import WecomApp
+from bot.channels.wecom_broadcast import WecomBroadcast
+from bot.wechat.client import WechatClients
+from bot.wecom.client import WecomClients
 from store import clock
 from store.db import Database, make_engine
 from store.settings import Settings
+from store.touches import Channel
 from web.parts import Parts
 from web.queue import Nudger, make_queue
+from web.sessions import Sessions
 
 Clock = Callable[[], datetime]
 
 
 @contextmanager
 def build(settings: Settings, *, tick: Clock = clock.now, pool_size: int = 10) -> Iterator[Parts]:
-    """The parts for one process; closes what it opened. Needs both URLs in the settings."""
+    """The parts for one process; closes what it opened. Both server URLs must be in the settings."""
     assert settings.database_url
     assert settings.redis_url
     engine = make_engine(settings.database_url, pool_size=pool_size)
     redis = Redis.from_url(settings.redis_url)
-    database = Database(engine, Nudger(make_queue(redis)))
-    http = requests.Session()
     try:
-        yield _parts(settings, database, redis, tick)
+        yield _parts(settings, Database(engine, Nudger(make_queue(redis))), redis, tick)
     finally:
-        http.close()
         redis.close()
         engine.dispose()
+
+
+def _parts(settings: Settings, database: Database, redis: Redis, tick: Clock) -> Parts:
+    wechat = WechatClients(settings.wechat_api_url, redis, settings.secret)
+    wecom = WecomClients(settings.wecom_api_url, redis, settings.secret)
+    return Parts(
+        settings=settings,
+        database=database,
+        redis=redis,
+        sessions=Sessions(settings.secret, settings.public_url.startswith("https://")),
+        clock=tick,
+        wechat=wechat,
+        wecom=wecom,
+        channels={
+            Channel.WECHAT_SERVICE: WechatService(wechat),
+            Channel.WECHAT_NOTICE: WechatNotice(wechat),
+            Channel.WECOM_BROADCAST: WecomBroadcast(wecom),
+            Channel.WECOM_APP: WecomApp(wecom),
+        },
+    )

@@ -10,7 +10,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from bot import delivery
+from bot import delivery, notifying
 from fatigue import audit
 from guide_tasks import attribution, deadlines, launch
 from store import coupons, gifts, points
@@ -107,7 +107,7 @@ _ACTS: Mapping[Job, Callable[[Parts, int], object]] = {
     Job.DELIVER_TOUCH: lambda parts, row: delivery.deliver(
         parts.database, parts.channels, row, clock=parts.clock
     ),
-    Job.SEND_NOTICE: lambda parts, row: delivery.send_notice(
+    Job.SEND_NOTICE: lambda parts, row: notifying.send_notice(
         parts.database, parts.channels, row, clock=parts.clock
     ),
     Job.LAUNCH_CAMPAIGN: _launch,
