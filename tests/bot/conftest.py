@@ -1,0 +1,87 @@
+"""What tests of the bot lean on: a brand with its accounts, and a desk that answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlmodel import Session, select
+
+from bot.inbox import Desk
+from bot.wechat import inbound as wechat
+from store.accounts import Platform
+from store.db import Database
+from store.members import Identity
+from store.organisation import Brand
+from tests.bot.builders import LI, SECRET_KEY, a_push, an_account, event_xml, opened_reply, text_xml
+
+
+@pytest.fixture
+def desk(database: Database, now: datetime) -> Desk:
+    """A desk over a brand with an official account and a WeCom app."""
+    with database.transaction() as session:
+        brand = Brand(code="zhiwei", name="Zhiwei")
+        session.add(brand)
+        session.flush()
+        an_account(session, brand, now=now)
+        an_account(session, brand, platform=Platform.WECOM, now=now)
+    return Desk(
+        database,
+        secret_key=SECRET_KEY,
+        public_url="https://x.example",
+        zone=ZoneInfo("Asia/Shanghai"),
+    )
+
+
+@dataclass
+class Phone:
+    """A person's chat with the official account."""
+
+    desk: Desk
+    now: datetime
+    openid: str = LI
+    answers: list[str] = field(default_factory=list)
+
+    def say(self, words: str, *, number: int | None = None) -> str:
+        """Write something; gives the words of the reply, empty for silence."""
+        return self._push(text_xml(words, sender=self.openid, number=number))
+
+    def do(self, event: str, *, key: str = "", more: str = "") -> str:
+        """Do something; gives the words of the reply, empty for silence."""
+        return self._push(event_xml(event, sender=self.openid, key=key, more=more))
+
+    def _push(self, xml: str) -> str:
+        push = a_push(xml, now=self.now)
+        answer = wechat.receive(self.desk, "brand", push.query, push.body, now=self.now)
+        self.answers.append(answer)
+        if answer == wechat.NOTHING_TO_SAY:
+            return ""
+        reply = opened_reply(answer)
+        assert reply["ToUserName"] == self.openid
+        content: str = reply["Content"]
+        return content
+
+    @property
+    def member_id(self) -> int:
+        """The member or visitor behind this phone."""
+        with Session(self.desk.database.engine) as session:
+            found = select(Identity.member_id).where(Identity.outside_id == self.openid)
+            return session.exec(found).one()
+
+
+@pytest.fixture
+def li(desk: Desk, now: datetime) -> Phone:
+    """Li's phone."""
+    return Phone(desk, now)
+
+
+@pytest.fixture
+def do(database: Database) -> Callable[[Callable[[Session], object]], object]:
+    """Run one act in a transaction of its own."""
+
+    def run(act: Callable[[Session], object]) -> object:
+        with database.transaction() as session:
+            return act(session)
+
+    return run
