@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from content.phrases import refusal_phrase
+from content.phrases import of_refusal
 from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState
 from web.pages import page
 
@@ -51,7 +51,7 @@ def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     if _is_api(request):
         return problem(status_of(refusal), code_of(refusal), str(refusal))
-    words = refusal_phrase(refusal)
+    words = of_refusal(refusal)
     return page(request, "sorry.html", status_code=status_of(refusal), kind="refused", words=words)
 
 

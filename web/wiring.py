@@ -25,7 +25,7 @@ Clock = Callable[[], datetime]
 
 @contextmanager
 def build(settings: Settings, *, tick: Clock = clock.now, pool_size: int = 10) -> Iterator[Parts]:
-    """The parts for one process; closes what it opened. Both server URLs must be in the settings."""
+    """The parts for one process; closes what it opened. Both server URLs must be set."""
     assert settings.database_url
     assert settings.redis_url
     engine = make_engine(settings.database_url, pool_size=pool_size)
