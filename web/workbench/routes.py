@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from bot.calls import ApiError
 from guide_tasks import progress, results
 from store.accounts import Platform
 from store.campaigns import CareTask
@@ -36,12 +37,15 @@ class SkipReason(StrEnum):
 @router.get("/login/back")
 def come_back(request: Request, parts: PartsDep) -> Response:
     """WeCom sends the guide back with a code that says who it is."""
-    code, wanted = oauth.finish(parts, request, Door.WORKBENCH)
+    try:
+        code, wanted = oauth.finish(parts, request, Door.WORKBENCH)
+        with parts.database.transaction() as session:
+            app = first_account(session, Platform.WECOM)
+        userid = parts.wecom.of(app).userid(code)
+    except (oauth.LoginBroken, ApiError):
+        return page(request, "workbench/no_login.html", status_code=403)
     with parts.database.transaction() as session:
-        app = first_account(session, Platform.WECOM).code
-    userid = parts.wecom[app].userid_of(code)
-    with parts.database.transaction() as session:
-        guide = guide_in_post(session, userid)
+        guide = guide_in_post(session, userid) if userid else None
     if guide is None:
         return page(request, "workbench/stranger.html", status_code=403)
     response = _to(wanted)

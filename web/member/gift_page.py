@@ -1,0 +1,83 @@
+"""A coupon on its way to a friend, as whoever opens the link sees it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Session
+
+from store import gifts
+from store.coupons import Coupon, CouponKind, CouponPlan, Gift, GiftState
+from store.members import Member
+
+
+class Look(StrEnum):
+    """Which page this visitor gets."""
+
+    OPEN = "open"
+    OWN = "own"
+    MINE = "mine"
+    TAKEN = "taken"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a coupon gives; `value` is fen or percent, as `kind` says."""
+
+    name: str
+    kind: CouponKind
+    value: int
+    min_spend_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftView:
+    """The page. `giver` is the first character of the name: enough for a friend, nothing for others.
+
+    `code` is shown only to the one who claimed it.
+    """
+
+    look: Look
+    giver: str
+    worth: Worth
+    coupon_expires_at: datetime
+    gift_expires_at: datetime
+    code: str = ""
+
+
+def read(session: Session, token: str, person: Member | None, *, now: datetime) -> GiftView:
+    """The gift behind `token` for `person`, or for somebody unknown."""
+    gift = gifts.by_token(session, token)
+    coupon = session.get_one(Coupon, gift.coupon_id)
+    plan = session.get_one(CouponPlan, coupon.plan_id)
+    look = _look(gift, person.id if person is not None else None, now)
+    return GiftView(
+        look=look,
+        giver=session.get_one(Member, gift.giver_id).name[:1],
+        worth=worth_of(plan),
+        coupon_expires_at=coupon.expires_at,
+        gift_expires_at=gift.expires_at,
+        code=coupon.code if look is Look.MINE else "",
+    )
+
+
+def worth_of(plan: CouponPlan) -> Worth:
+    """What a plan's coupons give."""
+    return Worth(plan.name, plan.kind, plan.value, plan.min_spend_fen)
+
+
+def _look(gift: Gift, person_id: int | None, now: datetime) -> Look:
+    match gift.state:
+        case GiftState.CLAIMED:
+            is_mine = person_id is not None and gift.claimed_by_id == person_id
+            return Look.MINE if is_mine else Look.TAKEN
+        case GiftState.CANCELLED:
+            return Look.CANCELLED
+        case GiftState.EXPIRED:
+            return Look.EXPIRED
+        case GiftState.OPEN:
+            if gift.expires_at <= now:
+                return Look.EXPIRED
+            return Look.OWN if gift.giver_id == person_id else Look.OPEN
