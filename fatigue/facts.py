@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, cast, func, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session, col
 
 from fatigue.rules import CalendarCap, LifetimeCap, MinGap, Period, Policy, RollingCap, is_zone
@@ -20,6 +21,17 @@ from store.organisation import Brand, Guide, GuideStatus
 from store.relations import Friendship
 from store.touches import COUNTED, HUMAN_PATIENCE, Channel, Touch
 
+_RECENT_COLUMNS: tuple[Any, ...] = (
+    Touch.member_id,
+    Touch.id,
+    Touch.channel,
+    Touch.category,
+    Touch.brand_id,
+    Touch.campaign_id,
+    Touch.counted_at,
+    Touch.state,
+    func.coalesce(col(Touch.payload).op("->>")("template_id"), ""),
+)
 # The longest span of a period, and a day more because its start is wall-clock time.
 _PERIOD_DAYS = {Period.DAY: 2, Period.WEEK: 8, Period.MONTH: 32}
 
@@ -105,7 +117,7 @@ def _read_consents(session: Session, standings: dict[int, Standing]) -> None:
     query = (
         select(*one_each, col(Consent.stated_at), col(Consent.is_granted))
         .where(among(Consent.member_id, standings.keys()))
-        .distinct(*one_each)
+        .ext(distinct_on(*one_each))
         .order_by(*one_each, col(Consent.stated_at).desc(), col(Consent.id).desc())
     )
     for member_id, channel, purpose, stated_at, is_granted in session.execute(query):
@@ -118,7 +130,7 @@ def _read_stops(session: Session, standings: dict[int, Standing], now: datetime)
         [Suppression.member_id, Suppression.channel, Suppression.until],
         among(Suppression.member_id, standings.keys()),
         col(Suppression.lifted_at).is_(None),
-        func.coalesce(Suppression.until, "infinity") > now,
+        _is_after(Suppression.until, now),
     )
     for member_id, channel, until in found:
         standings[member_id].stops[channel] = until and _utc(until)
@@ -150,7 +162,7 @@ def _read_windows(session: Session, standings: dict[int, Standing], now: datetim
             Grant.template_id,
         ],
         among(Grant.member_id, standings.keys()),
-        func.coalesce(Grant.expires_at, "infinity") > now,
+        _is_after(Grant.expires_at, now),
     )
     for member_id, channel, allowance, opened_at, expires_at, template_id in found:
         window = Window(channel, allowance, _utc(opened_at), expires_at, template_id)
@@ -181,33 +193,25 @@ def _add_recent(
 ) -> None:
     found = _rows(
         session,
-        [*_RECENT_COLUMNS, Touch.state, func.coalesce(_TEMPLATE, "")],
+        _RECENT_COLUMNS,
         among(Touch.member_id, standings.keys()),
         col(Touch.state).in_(COUNTED),
         # A reservation whose lease is over holds nothing, whether or not the sweeper has been by.
-        func.coalesce(Touch.lease_until, "infinity") > now,
+        _is_after(Touch.lease_until, now),
         wanted,
     )
-    for member_id, touch_id, channel, *selected, counted_at, state, template_id in found:
+    for member_id, touch_id, channel, category, brand_id, campaign_id, *rest in found:
+        counted_at, state, template_id = rest
         at = _utc(counted_at)
         until = landing(at, channel, state)
-        touch = Recent(touch_id, channel, *selected, at, until, template_id)
+        touch = Recent(touch_id, channel, category, brand_id, campaign_id, at, until, template_id)
         recent = standings[member_id].recent
         if all(touch.touch_id != known.touch_id for known in recent):
             recent.append(touch)
 
 
-# In the order of the fields of Recent, after the member.
-_RECENT_COLUMNS: tuple[Any, ...] = (
-    Touch.member_id,
-    Touch.id,
-    Touch.channel,
-    Touch.category,
-    Touch.brand_id,
-    Touch.campaign_id,
-    Touch.counted_at,
-)
-_TEMPLATE = col(Touch.payload).op("->>")("template_id")
+def _is_after(column: Any, now: datetime) -> ColumnElement[bool]:
+    return or_(col(column).is_(None), col(column) > now)
 
 
 def _utc(at: datetime) -> datetime:

@@ -5,6 +5,7 @@ Every wish takes effect at the next fence: what is reserved or deferred is looke
 
 from datetime import datetime
 
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session, col, select
 
 from fatigue import facts
@@ -46,7 +47,7 @@ def pause(
     )
 
 
-def less(session: Session, member_id: int, *, source: str, now: datetime) -> None:
+def less(session: Session, member_id: int, *, source: str = "chat", now: datetime) -> None:
     """No more marketing on any channel; care and what the member's own business needs stay."""
     facts.lock(session, [member_id])
     for consent in _newest_marketing(session, member_id):
@@ -54,7 +55,7 @@ def less(session: Session, member_id: int, *, source: str, now: datetime) -> Non
             _state_marketing(session, consent, is_granted=False, source=source, now=now)
 
 
-def resume(session: Session, member_id: int, *, source: str, now: datetime) -> None:
+def resume(session: Session, member_id: int, *, source: str = "chat", now: datetime) -> None:
     """As before: lift every stop and pause, and give back the consents that `less` took."""
     facts.lock(session, [member_id])
     for channel in (_EVERYWHERE, *Channel):
@@ -83,7 +84,7 @@ def _newest_marketing(session: Session, member_id: int) -> list[Consent]:
     query = (
         select(Consent)
         .where(Consent.member_id == member_id, Consent.purpose == Purpose.MARKETING)
-        .distinct(col(Consent.channel))
+        .ext(distinct_on(col(Consent.channel)))
         .order_by(col(Consent.channel), col(Consent.stated_at).desc(), col(Consent.id).desc())
     )
     return list(session.exec(query).all())

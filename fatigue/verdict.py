@@ -163,7 +163,10 @@ def _first_open(
         openings = [violation.retry_at for violation in closed]
         if None in openings:
             return None
-        at = max(instant for instant in openings if instant is not None)
+        later = max(instant for instant in openings if instant is not None)
+        # A rule that closes again where it said it opens would keep us here for ever.
+        assert later > at, f"{closed} do not open"
+        at = later
         if at > now + _HORIZON:
             return None
         closed = list(_violations(bound, ask, at))

@@ -1,0 +1,1 @@
+"""The gate: rules, verdicts, asking, fencing and the recount."""
