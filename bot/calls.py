@@ -64,8 +64,8 @@ class NoToken(ApiError):  # noqa: N818 -- it says what is missing
 class Reroute(HTTPAdapter):
     """Sends what goes to the platform's host to `base_url`, and never waits without an end."""
 
-    def __init__(self, base_url: str) -> None:
-        self._base_url = base_url
+    def __init__(self, base_url: str, timeout: tuple[float, float]) -> None:
+        self._base_url, self._timeout = base_url, timeout
         self._is_local = urlsplit(base_url).hostname in _LOOPBACK
         super().__init__(pool_connections=1, pool_maxsize=_POOL)
 
@@ -82,14 +82,16 @@ class Reroute(HTTPAdapter):
         request.url = self._base_url + request.path_url
         # A proxy of the environment cannot reach a stand-in on this machine.
         usable = None if self._is_local else proxies
-        return super().send(request, stream, TIMEOUT, verify, cert, usable)
+        return super().send(request, stream, self._timeout, verify, cert, usable)
 
 
-def http_session(real_host: str, base_url: str) -> requests.Session:
+def http_session(
+    real_host: str, base_url: str, timeout: tuple[float, float] = TIMEOUT
+) -> requests.Session:
     """A session that can reach only one host, wherever that is in this deployment."""
     http = requests.Session()
     http.adapters.clear()
-    http.mount(real_host, Reroute(base_url))
+    http.mount(real_host, Reroute(base_url, timeout))
     return http
 
 

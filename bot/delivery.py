@@ -78,7 +78,7 @@ def poll_broadcasts(database: Database, channels: Channels, *, now: datetime) ->
     return sum(_poll(database, channel, ready, now) for ready in waiting if ready is not None)
 
 
-def sweep(database: Database, channels: Channels, *, now: datetime) -> None:
+def sweep(database: Database, *, now: datetime) -> None:
     """Take up what was left lying: lapsed leases, due deferrals, senders that fell silent."""
     with database.transaction() as session:
         gate.free_leases(session, now)

@@ -92,7 +92,7 @@ class Channel(Protocol):
 NO_ADDRESS = Cause("no_address", is_gone=True)
 LOST = Cause("no_answer", is_permanent=False)
 NOT_REACHED = Cause("not_reached", is_permanent=False, retry_after=30)
-NO_TOKEN = Cause("no_access_token", is_permanent=False, retry_after=300)
+NO_TOKEN = Cause("no_token", is_permanent=False, retry_after=300)
 UNKNOWN = Cause("unknown_code", is_permanent=False, retry_after=600)
 
 BUSY = Cause("platform_busy", is_permanent=False, retry_after=2)

@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis
 from wechatpy import WeChatClient as Library
 
-from bot.calls import TokenDrawer, Tokens, checked, http_session, token_of, with_token
+from bot.calls import TIMEOUT, TokenDrawer, Tokens, checked, http_session, token_of, with_token
 from store import accounts
 from store.accounts import Account, Credentials
 
@@ -27,9 +27,16 @@ class PageVisitor:
 class WeChatApi:
     """Calls for one account."""
 
-    def __init__(self, account: Credentials, *, base_url: str, redis: Redis) -> None:
+    def __init__(
+        self,
+        account: Credentials,
+        *,
+        base_url: str,
+        redis: Redis,
+        timeout: tuple[float, float] = TIMEOUT,
+    ) -> None:
         self._account = account
-        self._http = http_session(_HOST, base_url)
+        self._http = http_session(_HOST, base_url, timeout)
         self._drawer = TokenDrawer(Tokens(redis, f"wechat:{account.app_id}", self._fetch_token))
         self._library = Library(
             account.app_id, account.secret, session=self._drawer, auto_retry=False
@@ -93,6 +100,7 @@ class WechatClients:
     base_url: str
     redis: Redis
     secret_key: str = field(repr=False)
+    timeout: tuple[float, float] = TIMEOUT
     _made: dict[tuple[int, str], WeChatApi] = field(default_factory=dict, repr=False)
 
     def of(self, account: Account) -> WeChatApi:
@@ -100,5 +108,7 @@ class WechatClients:
         known = (account.id, account.secret_sealed)
         if known not in self._made:
             opened = accounts.opened(account, secret_key=self.secret_key)
-            self._made[known] = WeChatApi(opened, base_url=self.base_url, redis=self.redis)
+            self._made[known] = WeChatApi(
+                opened, base_url=self.base_url, redis=self.redis, timeout=self.timeout
+            )
         return self._made[known]

@@ -7,7 +7,7 @@ from typing import Any
 from redis import Redis
 from wechatpy.work import WeChatClient as Library
 
-from bot.calls import TokenDrawer, Tokens, http_session, token_of, with_token
+from bot.calls import TIMEOUT, TokenDrawer, Tokens, http_session, token_of, with_token
 from store import accounts
 from store.accounts import Account, Credentials
 
@@ -17,9 +17,16 @@ _HOST = "https://qyapi.weixin.qq.com"
 class WeComApi:
     """Calls for one app; a token is good for its own app only (wecom.md §2.1)."""
 
-    def __init__(self, account: Credentials, *, base_url: str, redis: Redis) -> None:
+    def __init__(
+        self,
+        account: Credentials,
+        *,
+        base_url: str,
+        redis: Redis,
+        timeout: tuple[float, float] = TIMEOUT,
+    ) -> None:
         self._account = account
-        self._http = http_session(_HOST, base_url)
+        self._http = http_session(_HOST, base_url, timeout)
         name = f"wecom:{account.app_id}:{account.agent_id}"
         self._drawer = TokenDrawer(Tokens(redis, name, self._fetch_token))
         self._library = Library(
@@ -69,6 +76,7 @@ class WecomClients:
     base_url: str
     redis: Redis
     secret_key: str = field(repr=False)
+    timeout: tuple[float, float] = TIMEOUT
     _made: dict[tuple[int, str], WeComApi] = field(default_factory=dict, repr=False)
 
     def of(self, account: Account) -> WeComApi:
@@ -76,5 +84,7 @@ class WecomClients:
         known = (account.id, account.secret_sealed)
         if known not in self._made:
             opened = accounts.opened(account, secret_key=self.secret_key)
-            self._made[known] = WeComApi(opened, base_url=self.base_url, redis=self.redis)
+            self._made[known] = WeComApi(
+                opened, base_url=self.base_url, redis=self.redis, timeout=self.timeout
+            )
         return self._made[known]

@@ -1,0 +1,391 @@
+"""Every channel keeps one contract, against the sandbox's servers over HTTP (design.md §9)."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from redis import Redis
+
+from bot.calls import Reroute
+from bot.channels.base import Address, Channel, ChannelError, Outgoing, Powers
+from bot.channels.recording import RecordingChannel
+from bot.channels.wechat_notice import WechatNotice, values
+from bot.channels.wechat_service import WechatService
+from bot.channels.wecom_app import WecomApp
+from bot.channels.wecom_broadcast import WecomBroadcast
+from bot.wechat.client import WechatClients
+from bot.wecom.client import WecomClients
+from sandbox import broadcasts
+from sandbox.app import create_sandbox_app
+from sandbox.state import Switch, World
+from store import accounts, clock
+from store.accounts import Account, Platform
+from tests.sandbox.builders import (
+    AES_KEY,
+    AGENT,
+    APPID,
+    CORPID,
+    LI,
+    LI_EXTERNAL,
+    TEMPLATE,
+    ZHOU_EXTERNAL,
+    a_world,
+    li_writes,
+    receipts,
+)
+from tests.sandbox.serving import serving
+
+SECRET_KEY = "a key of the tests"
+WORDS = Outgoing(key="touch-1", text="您好，新到的茶很适合您")
+NOBODY = "oNobody_0000000000000000000A"
+# Short, so that a slow server costs the tests half a second.
+_TIMEOUT = (1.0, 0.4)
+
+
+@dataclass
+class Way:
+    """A channel with an account of its platform and somebody to send to."""
+
+    channel: Channel
+    account: Account
+    to: Address
+    nobody: Address
+    server: str
+    path: str
+
+
+@pytest.fixture
+def world() -> World:
+    """The sandbox's memory: Li has written, and allowed one notice."""
+    world = a_world(templates={TEMPLATE: ["thing1", "thing2"]})
+    li_writes(world, now=clock.now())
+    world.wechat.followers[LI].acceptances[TEMPLATE] = 1
+    return world
+
+
+@pytest.fixture
+def url(world: World) -> Iterator[str]:
+    """Where the sandbox is served."""
+    with serving(create_sandbox_app(world)) as url:
+        yield url
+
+
+def _account(platform: Platform) -> Account:
+    def sealed(text: str) -> str:
+        return accounts.seal(SECRET_KEY, text)
+
+    is_wechat = platform is Platform.WECHAT
+    return Account(
+        id=1 if is_wechat else 2,
+        brand_id=1,
+        platform=platform,
+        code=platform.value,
+        name="account",
+        app_id=APPID if is_wechat else CORPID,
+        agent_id=None if is_wechat else AGENT,
+        secret_sealed=sealed("s3cret" if is_wechat else "care"),
+        token_sealed=sealed("sandboxToken"),
+        aes_key_sealed=sealed(AES_KEY),
+        notice_template_id=TEMPLATE,
+        created_at=clock.now(),
+    )
+
+
+@pytest.fixture
+def ways(url: str, redis: Redis) -> dict[str, Way]:
+    """Every channel that speaks to a platform."""
+    wechat = WechatClients(f"{url}/wechat", redis, SECRET_KEY, _TIMEOUT)
+    wecom = WecomClients(f"{url}/wecom", redis, SECRET_KEY, _TIMEOUT)
+    oa, app = _account(Platform.WECHAT), _account(Platform.WECOM)
+    li, nobody = Address(LI), Address(NOBODY)
+    customer = Address(LI_EXTERNAL, sender="WangFang")
+    stranger = Address(LI_EXTERNAL[:-1] + "_", sender="WangFang")
+    custom, notice = "cgi-bin/message/custom/send", "cgi-bin/message/subscribe/bizsend"
+    template = "cgi-bin/externalcontact/add_msg_template"
+    return {
+        "service": Way(WechatService(wechat), oa, li, nobody, "wechat", custom),
+        "notice": Way(WechatNotice(wechat), oa, li, nobody, "wechat", notice),
+        "broadcast": Way(WecomBroadcast(wecom), app, customer, stranger, "wecom", template),
+        "app": Way(
+            WecomApp(wecom),
+            app,
+            Address("WangFang"),
+            Address("Nobody"),
+            "wecom",
+            "cgi-bin/message/send",
+        ),
+    }
+
+
+@pytest.fixture(params=["service", "notice", "broadcast", "app"])
+def way(request: pytest.FixtureRequest, ways: dict[str, Way]) -> Way:
+    """Each channel in turn."""
+    return ways[request.param]
+
+
+def _send(way: Way, out: Outgoing = WORDS) -> ChannelError | None:
+    """Send; gives the error, which is the only thing that may be raised."""
+    try:
+        way.channel.send(out, way.to, way.account)
+    except ChannelError as error:
+        return error
+    return None
+
+
+def _misbehave(world: World, way: Way, how: str, *, times: int = 1, code: int = -1) -> None:
+    world.switches.append(Switch(way.server, way.path, how, times, code, 0.7))  # type: ignore[arg-type]
+
+
+def test_channel_sends_once(way: Way, world: World) -> None:
+    receipt = way.channel.send(WORDS, way.to, way.account)
+
+    calls = [one for one in world.journal.entries if one.get("path", "").endswith(way.path)]
+    assert len(calls) == 1
+    assert receipt.is_final is not way.channel.powers.needs_human
+
+
+def test_recipient_who_is_not_there_is_gone_for_good(way: Way) -> None:
+    with pytest.raises(ChannelError) as caught:
+        way.channel.send(WORDS, way.nobody, way.account)
+
+    assert caught.value.permanent
+    assert caught.value.is_gone
+    assert not caught.value.is_unsure
+
+
+def test_busy_platform_is_tried_later(way: Way, world: World) -> None:
+    _misbehave(world, way, "error", code=-1)
+
+    error = _send(way)
+
+    assert error is not None
+    assert (error.reason, error.permanent, error.is_unsure) == ("platform_busy", False, False)
+    assert error.retry_after is not None
+
+
+def test_unknown_code_is_temporary_and_logged(
+    way: Way, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    _misbehave(world, way, "error", code=87654)
+
+    error = _send(way)
+
+    assert error is not None
+    assert (error.reason, error.permanent, error.code) == ("unknown_code", False, 87654)
+    assert "87654" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["slow", "drop", "down"])
+def test_answer_that_never_comes_leaves_the_touch_unsure(way: Way, world: World, how: str) -> None:
+    _misbehave(world, way, how)
+
+    error = _send(way)
+
+    assert error is not None
+    assert error.is_unsure
+
+
+def test_refused_token_is_renewed_once(way: Way, world: World) -> None:
+    _misbehave(world, way, "expired_token")
+
+    assert _send(way) is None
+
+
+def test_token_that_is_always_refused_is_not_fetched_for_ever(way: Way, world: World) -> None:
+    _misbehave(world, way, "expired_token", times=50)
+
+    error = _send(way)
+
+    fetched = [
+        one for one in world.journal.entries if one.get("path", "").endswith(("token", "gettoken"))
+    ]
+    assert error is not None
+    assert not error.is_unsure
+    assert len(fetched) <= 2
+
+
+def test_token_is_fetched_once_for_many_messages(way: Way, world: World) -> None:
+    for number in range(3):
+        _send(way, Outgoing(f"touch-{number}", f"words {number}"))
+
+    fetched = [
+        one for one in world.journal.entries if one.get("path", "").endswith(("token", "gettoken"))
+    ]
+    assert len(fetched) == 1
+
+
+def test_server_that_is_not_there_leaves_the_touch_unsent(way: Way, redis: Redis) -> None:
+    nowhere = "http://127.0.0.1:9"
+    clients = {
+        "wechat": WechatClients(nowhere, redis, SECRET_KEY, _TIMEOUT),
+        "wecom": WecomClients(nowhere, redis, SECRET_KEY, _TIMEOUT),
+    }
+    channel = type(way.channel)(clients[way.server])  # type: ignore[call-arg]
+
+    with pytest.raises(ChannelError) as caught:
+        channel.send(WORDS, way.to, way.account)
+
+    assert not caught.value.is_unsure
+    assert not caught.value.permanent
+
+
+@pytest.mark.parametrize("how", ["error", "drop", "down", "expired_token"])
+def test_secrets_are_in_no_error_and_no_log(
+    way: Way, world: World, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    _send(way)
+    _misbehave(world, way, how, times=9, code=40001)
+
+    error: BaseException | None = _send(way, Outgoing("touch-2", "other words"))
+
+    told = caplog.text
+    while error is not None:
+        told, error = told + repr(error), error.__context__
+    assert not any(word in told for word in ("access_token=", "s3cret", "secret="))
+
+
+def test_wrong_secret_is_a_setting_to_mend(ways: dict[str, Way]) -> None:
+    for way in (ways["service"], ways["app"]):
+        way.account.secret_sealed = accounts.seal(SECRET_KEY, "wrong")
+
+        error = _send(way)
+
+        assert error is not None
+        assert error.reason == "account_misconfigured"
+
+
+def test_service_message_arrives_with_its_link(ways: dict[str, Way], world: World) -> None:
+    out = Outgoing("touch-1", "新品到了" * 400, {"url": "https://x.example/m/p/1"})
+
+    error = _send(ways["service"], out)
+
+    assert error is None
+    text = receipts(world)[0][2]
+    assert text.endswith("…\nhttps://x.example/m/p/1")
+    assert len(text.encode()) <= 2048
+
+
+def test_service_message_outside_the_window_is_refused_for_this_touch(
+    ways: dict[str, Way], world: World
+) -> None:
+    world.wechat.followers[LI].grants.clear()
+
+    error = _send(ways["service"])
+
+    assert error is not None
+    assert (error.reason, error.permanent, error.is_gone) == ("no_window", True, False)
+
+
+def test_second_notice_for_one_acceptance_is_refused(ways: dict[str, Way]) -> None:
+    first = _send(ways["notice"], Outgoing("touch-1", "您好" * 30, {"title": "春茶  上新\n了"}))
+    second = _send(ways["notice"])
+
+    assert first is None
+    assert second is not None
+    assert (second.reason, second.permanent, second.is_gone) == ("no_acceptance", True, False)
+
+
+def test_notice_values_are_cut_to_their_type() -> None:
+    data = {"thing1": "长" * 25, "phrase2": "一二三四五六", "time3": "2026年3月1日 15:01"}
+
+    cut = values(Outgoing("k", "words", {"data": data}))
+
+    assert cut == {
+        "thing1": "长" * 19 + "…",
+        "phrase2": "一二三四…",
+        "time3": "2026年3月1日 15:01",
+    }
+
+
+def test_broadcast_is_polled_until_the_guide_confirms(ways: dict[str, Way], world: World) -> None:
+    way = ways["broadcast"]
+    channel = way.channel
+    assert isinstance(channel, WecomBroadcast)
+    receipt = channel.send(WORDS, way.to, way.account)
+    assert receipt.provider_id is not None
+
+    before = channel.poll(receipt.provider_id, way.to, way.account)
+    broadcast = world.wecom.broadcasts[receipt.provider_id]
+    broadcasts.confirm(world, broadcast, "WangFang", only=None, now=clock.now())
+    after = channel.poll(receipt.provider_id, way.to, way.account)
+
+    assert before is None
+    assert after is not None
+    assert after.is_sent
+    assert receipts(world) == [(LI_EXTERNAL, "wecom_broadcast", WORDS.text)]
+
+
+def test_broadcast_just_made_is_not_an_error_to_ask_after(
+    ways: dict[str, Way], world: World
+) -> None:
+    way = ways["broadcast"]
+    world.wecom.dispatch_seconds = 60.0
+    channel = way.channel
+    assert isinstance(channel, WecomBroadcast)
+    receipt = channel.send(WORDS, way.to, way.account)
+    assert receipt.provider_id is not None
+
+    assert channel.poll(receipt.provider_id, way.to, way.account) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(2, "not_a_contact"), (3, "customer_quota_used_up")]
+)
+def test_broadcast_that_failed_says_why(
+    ways: dict[str, Way], world: World, status: int, reason: str
+) -> None:
+    way = ways["broadcast"]
+    channel = way.channel
+    assert isinstance(channel, WecomBroadcast)
+    receipt = channel.send(WORDS, way.to, way.account)
+    assert receipt.provider_id is not None
+    tasks = world.wecom.broadcasts[receipt.provider_id].tasks
+    tasks["WangFang"].recipients[LI_EXTERNAL].status = status
+
+    outcome = channel.poll(receipt.provider_id, way.to, way.account)
+
+    assert outcome is not None
+    assert outcome.cause is not None
+    assert (outcome.is_sent, outcome.cause.reason) == (False, reason)
+
+
+def test_broadcast_of_a_guide_who_is_no_contact_is_refused(ways: dict[str, Way]) -> None:
+    way = ways["broadcast"]
+
+    with pytest.raises(ChannelError) as caught:
+        way.channel.send(WORDS, Address(ZHOU_EXTERNAL, sender="ZhaoLei"), way.account)
+
+    assert caught.value.reason == "not_a_contact"
+
+
+def test_card_for_a_guide_opens_the_workbench(ways: dict[str, Way], world: World) -> None:
+    payload = {
+        "title": "今天请照顾 3 位顾客",
+        "text": "话术和商品都备好了",
+        "rows": [["任务数", "3 位"], ["截止", "3月2日 18:00"]],
+        "url": "https://x.example/guide/a/1",
+    }
+
+    error = _send(ways["app"], Outgoing("notice-1", "话术和商品都备好了", payload))
+
+    assert error is None
+    card = world.inboxes["WangFang"][0]
+    assert card.kind == "template_card"
+
+
+def test_recording_channel_keeps_the_contract_too() -> None:
+    channel: Channel = RecordingChannel()
+
+    receipt = channel.send(WORDS, Address(LI), _account(Platform.WECHAT))
+
+    assert receipt.is_final
+    assert channel.powers == Powers()
+
+
+def test_call_to_another_host_is_impossible(ways: dict[str, Way], url: str) -> None:
+    client = WechatClients(url, Redis(), SECRET_KEY).of(ways["service"].account)
+
+    assert list(client._http.adapters) == ["https://api.weixin.qq.com"]
+    assert isinstance(client._http.adapters["https://api.weixin.qq.com"], Reroute)
