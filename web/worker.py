@@ -90,7 +90,7 @@ _LEDGER_SQL = text("""
 
 def _sweep(parts: Parts, _row: int) -> None:
     """Move what has come due, then nudge every row that a lost job left behind."""
-    delivery.sweep(parts.database, parts.channels, now=parts.clock())
+    delivery.sweep(parts.database, now=parts.clock())
     with parts.database.transaction() as session:
         for job, query in _LEFT_BEHIND.items():
             for row_id in session.exec(query.limit(_SWEEP_LIMIT)).all():
