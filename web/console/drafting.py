@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from content.pieces import BadPiece
 from guide_tasks import campaigns
 from guide_tasks.audience import BadAudience
+from guide_tasks.campaigns import CampaignForm
 from store.campaigns import Campaign
 from store.coupons import CouponPlan
 from store.errors import NotFound
 from store.pieces import ContentPiece
+from store.touches import Category
 from web.console import choices, naming
 from web.console.forms import (
     FilledIn,
@@ -68,6 +70,8 @@ def save(
         form = read_campaign(
             with_preset(posted), coupon_plans=choices.plan_keys(session), zone=zone, now=now
         )
+        if _hides_marketing(session, form):
+            return {"category": Problem("is_marketing")}
         brand = choices.first_brand(session)
         return campaigns.write(session, form, brand_id=brand.id, actor=actor, now=now)
     except NotFilledIn as problem:
@@ -76,6 +80,13 @@ def save(
         return _unreadable(problem)
     except NotFound:
         return {"piece_code": Problem("unknown")}
+
+
+def _hides_marketing(session: Session, form: CampaignForm) -> bool:
+    """Whether words written as marketing would go out under the looser caps of care."""
+    piece = session.exec(select(ContentPiece).where(ContentPiece.code == form.piece_code)).first()
+    is_marketing = piece is not None and piece.category is Category.MARKETING
+    return is_marketing and form.category is not Category.MARKETING
 
 
 def preview(session: Session, posted: FilledIn, *, now: datetime) -> dict[str, Any]:

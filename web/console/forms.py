@@ -19,6 +19,8 @@ from store.touches import Category, Channel
 
 # Who can speak when the guide has not: the account itself. The other channels need a guide.
 FALLBACKS = (Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE)
+# Service is the member's own business and passes the brand's caps: no campaign may claim it.
+CATEGORIES = (Category.CARE, Category.MARKETING)
 _FEN = 100
 _BASIS_POINTS = 100
 _SCORE = Field(default=None, ge=1, le=5)
@@ -203,6 +205,8 @@ def read_campaign(
         raise NotFilledIn({"deadline": Problem("past")})
     if fields.coupon_plan is not None and fields.coupon_plan not in coupon_plans:
         raise NotFilledIn({"coupon_plan": Problem("unknown")})
+    if fields.category not in CATEGORIES:
+        raise NotFilledIn({"category": Problem("unknown")})
     if not set(fields.fallback_channels) <= set(FALLBACKS):
         raise NotFilledIn({"fallback_channels": Problem("unknown")})
     return CampaignForm(
