@@ -91,8 +91,8 @@ def _join(var_dir: Path, wanted: list[str], say: Say) -> tuple[socket.socket, di
     var = _own_folder(var_dir)
     deadline = time.monotonic() + _JOIN_SECONDS
     while time.monotonic() < deadline:
-        keeper = _start_keeper(var)
-        line = _connect(var, keeper)
+        started = _start_keeper(var)
+        line = started or _connect(var)
         if line is None:
             time.sleep(_RETRY_SECONDS)
             continue
@@ -104,9 +104,10 @@ def _join(var_dir: Path, wanted: list[str], say: Say) -> tuple[socket.socket, di
         if urls is not None:
             return line, urls
         line.close()
-        if keeper is not None:
+        if started is not None:
             raise EmbeddedServerError(
-                f"The embedded servers did not start:\n{last_lines(_log(var))}"
+                f"The embedded servers did not start. The end of {_log(var)}:\n"
+                f"{last_lines(_log(var))}"
             )
     raise EmbeddedServerError(
         f"The embedded servers of {var} are held up by another process; see {_log(var)}."
@@ -125,56 +126,44 @@ def _own_folder(var_dir: Path) -> Path:
     return var
 
 
-def _start_keeper(var: Path) -> subprocess.Popen[bytes] | None:
-    """Start the keeper unless one runs: who gets the lock starts it, and it inherits the lock."""
+def _start_keeper(var: Path) -> socket.socket | None:
+    """Start the keeper unless one runs, and give the line to it.
+
+    Who gets the lock starts it. The keeper inherits the lock and its first holder's line, so that
+    it misses nobody, however early the one who started it goes.
+    """
+    sockets = str(_socket_folder(var))
     with (var / "keeper").open("r+b") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
-        sockets = _socket_folder(var)
-        with _log(var).open("ab") as log:
+        ours, theirs = socket.socketpair()
+        with theirs, _log(var).open("ab") as log:
+            inherited = [lock.fileno(), theirs.fileno()]
+            arguments = [str(var), sockets, *map(str, inherited)]
             keeper = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "store.embedded.keeper",
-                    str(var),
-                    str(sockets),
-                    str(lock.fileno()),
-                ],
+                [sys.executable, "-m", "store.embedded.keeper", *arguments],
                 cwd=_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[lock.fileno()],
+                pass_fds=inherited,
                 start_new_session=True,
             )
     _STARTED.append(keeper)
-    return keeper
+    return ours
 
 
-def _connect(var: Path, keeper: subprocess.Popen[bytes] | None) -> socket.socket | None:
-    """A line to the keeper, given a moment to open its door if we just started it."""
-    while True:
-        line = socket.socket(socket.AF_UNIX)
-        try:
-            # The file is the lock, and holds the folder of the keeper's sockets once it listens.
-            line.connect(f"{(var / 'keeper').read_text()}/keeper")
-        except OSError:
-            line.close()
-            if keeper is None:
-                return None
-            if keeper.poll() is not None:
-                raise EmbeddedServerError(
-                    f"The keeper of the embedded servers did not start:\n{last_lines(_log(var))}"
-                ) from None
-            time.sleep(_RETRY_SECONDS)
-        except BaseException:
-            line.close()
-            raise
-        else:
-            return line
+def _connect(var: Path) -> socket.socket | None:
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        # The file is the lock, and holds the folder of the keeper's sockets once it listens.
+        line.connect(f"{(var / 'keeper').read_text()}/keeper")
+    except OSError:
+        line.close()
+        return None
+    return line
 
 
 def _ask(line: socket.socket, wanted: list[str], say: Say) -> dict[str, str] | None:

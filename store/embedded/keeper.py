@@ -1,9 +1,10 @@
 """The keeper: one process per `var_dir` that owns the embedded servers while anyone holds them.
 
-Run by `store.embedded.hold` as `python -m store.embedded.keeper VAR SOCKETS LOCK_FD`; the lock on
-`var/keeper` comes along as an open file and falls with this process. Holders speak JSON lines:
-they send `{"want": [...]}` and hear `{"say": ...}`, then `{"ready": {...}}` or `{"failed": ...}`.
-A holder has gone when its connection ends, whatever ended it.
+Run by `store.embedded.hold` as `python -m store.embedded.keeper VAR SOCKETS LOCK LINE`. LOCK is the
+locked file `var/keeper`, which falls with this process, and LINE the connection of the first
+holder; both come along as open files. Holders speak JSON lines: they send `{"want": [...]}` and
+hear `{"say": ...}`, then `{"ready": {...}}` or `{"failed": ...}`. A holder has gone when its
+connection ends, whatever ended it.
 """
 
 import contextlib
@@ -23,8 +24,7 @@ from store.embedded.process import EmbeddedServerError
 from store.embedded.valkey import Valkey
 
 _POLL_SECONDS = 0.05
-# Long enough for the one who started us to connect, and for one command to follow another.
-_FIRST_HOLDER_SECONDS = 10.0
+# So that one command can follow another without a stop in between.
 _GRACE_SECONDS = 0.3
 _MESSAGE_BYTES = 65536
 
@@ -50,7 +50,7 @@ class Keeper:
     door: socket.socket
     holders: list[_Holder] = field(default_factory=list)
     leaving: list[_Holder] = field(default_factory=list)
-    lonely_at: float = field(default_factory=lambda: time.monotonic() + _FIRST_HOLDER_SECONDS)
+    lonely_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.known: dict[str, Postgres | Valkey] = {
@@ -70,13 +70,16 @@ class Keeper:
                     raise EmbeddedServerError(fault)
             time.sleep(_POLL_SECONDS)
 
+    def let_in(self, line: socket.socket) -> None:
+        """Take a new holder, who says later what it wants."""
+        line.setblocking(False)
+        self.holders.append(_Holder(line))
+
     def tick(self) -> None:
         """Let holders in and out; called also while a server starts. Raises _NobodyLeft."""
         with contextlib.suppress(BlockingIOError):
             while True:
-                line, _ = self.door.accept()
-                line.setblocking(False)
-                self.holders.append(_Holder(line))
+                self.let_in(self.door.accept()[0])
         for holder in list(self.holders):
             self._hear(holder)
         if self.holders:
@@ -143,12 +146,14 @@ class Keeper:
         holders.clear()
 
 
-def main(var: Path, sockets: Path, lock: int) -> None:
+def main(var: Path, sockets: Path, lock: int, line: int) -> None:
     """Open the door, serve, and stop everything at the end, however it comes."""
-    os.set_inheritable(lock, False)
+    for inherited in (lock, line):
+        os.set_inheritable(inherited, False)
     signal.signal(signal.SIGTERM, _leave_at_once)
     signal.signal(signal.SIGINT, _leave_at_once)
     keeper = Keeper(var, sockets, _open_door(sockets))
+    keeper.let_in(socket.socket(fileno=line))
     os.pwrite(lock, os.fsencode(sockets), 0)
     os.ftruncate(lock, len(os.fsencode(sockets)))
     try:
@@ -196,4 +201,4 @@ def _leave_at_once(number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -94,6 +94,12 @@ class Postgres:
             self._process = None
 
     def _heal(self, say: Say, tick: Tick) -> None:
+        self._stop_leftover(say, tick)
+        # A killed server's socket files name its pid, which may look alive until it is reaped.
+        for stale in self._sockets.glob(".s.PGSQL.*"):
+            stale.unlink()
+
+    def _stop_leftover(self, say: Say, tick: Tick) -> None:
         pid_file = self._data / "postmaster.pid"
         if not pid_file.exists():
             return
