@@ -1,6 +1,7 @@
 """Chinese names for the products of the data package: brand, kind of goods, size.
 
-`data/categories.csv` names every category, `data/types.csv` the most bought product types more closely.
+`data/categories.csv` names every category, `data/types.csv` the most bought product types more
+closely.
 """
 
 import csv
@@ -11,6 +12,8 @@ from typing import Any
 from sandbox.made_up import DATA, brand_name
 
 _OWN_BRAND = "知味自有"
+# The package files fuel under miscellaneous goods.
+_FUEL, _FUEL_TYPES = "FUEL", "GASOLINE"
 _UNNAMED = "其他商品"
 _SIZE = re.compile(r"(?:^|.*\s)(\d*\.?\d+)\s*([A-Z]+)$")
 _FEW_GRAMS = 1000
@@ -57,24 +60,30 @@ class Catalogue:
         """A department in Chinese; every one of the package is in the data file."""
         return self._departments[department] if isinstance(department, str) else _UNNAMED
 
-    def category(self, category: Any, department: Any) -> str:
+    def category(self, product: Any) -> str:
         """A category in Chinese; a product without one is named by its department."""
-        if isinstance(category, str):
-            return self._categories[category]
-        return self.department(department)
+        if isinstance(product.product_type, str) and product.product_type.startswith(_FUEL_TYPES):
+            return self._categories[_FUEL]
+        if isinstance(product.product_category, str):
+            return self._categories[product.product_category]
+        return self.department(product.department)
 
     def name(self, product: Any) -> str:
         """What the shelf label says. `product` is a row of the package's products."""
-        goods = self._types.get(product.product_type) or self.category(
-            product.product_category, product.department
-        )
-        brand = _OWN_BRAND if product.brand == "Private" else brand_name(product.manufacturer_id)
+        goods = self._types.get(product.product_type) or self.category(product)
         size = metric_size(product.package_size, is_liquid=bool(_LIQUID.search(goods)))
-        return " ".join(part for part in (brand, goods, size) if part)
+        return " ".join(part for part in (_brand(product), goods, size) if part)
+
+
+def _brand(product: Any) -> str:
+    """The own brand, a made-up one by manufacturer, or none for goods that nobody described."""
+    if product.brand == "Private":
+        return _OWN_BRAND
+    return brand_name(product.manufacturer_id) if isinstance(product.brand, str) else ""
 
 
 def metric_size(package_size: Any, *, is_liquid: bool) -> str:
-    """ "16 OZ" as "454克"; what is no weight, volume or count says nothing on a label."""
+    """A size such as 16 OZ as 454克; what is no weight, volume or count is left out."""
     found = _SIZE.match(package_size) if isinstance(package_size, str) else None
     if not found or found[2] not in _METRIC:
         return ""

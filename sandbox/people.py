@@ -1,4 +1,4 @@
-"""Rows of `shops.csv`, `guides.csv` and `members.csv` for the demo brand, made up around real households."""
+"""Shops, guides and members of the demo brand, made up around real households."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -71,15 +71,16 @@ def guide_rows(homes: Any, *, used: set[int]) -> Any:
     rows = []
     for store in sorted(used):
         guides = max(1, -(-int(households.get(store, 0)) // _MEMBERS_PER_GUIDE))
-        for number in range(1, guides + 1):
-            rows.append(_guide(f"guide_{store}_{number}", store, "guide"))
+        rows += [
+            _guide(f"guide_{store}_{number}", store, "guide") for number in range(1, guides + 1)
+        ]
         if guides > _GUIDES_OF_A_MANAGED_SHOP:
             rows.append(_guide(f"manager_{store}", store, "manager"))
     return pd.DataFrame(rows, columns=["userid", "name", "shop_code", "role"])
 
 
 def member_rows(households: Any, homes: Any, guides: Any, demographics: dict[int, Any]) -> Any:
-    """The households as members, with home shop, own guide, ids of the WeChat world, tags and points."""
+    """The households as members: home shop, own guide, ids of the WeChat world, tags and points."""
     of_shop = guides[guides.role == "guide"].groupby("shop_code").userid.agg(list).to_dict()
     turns = homes.groupby(homes).cumcount()
     rows = []
@@ -136,7 +137,7 @@ def _tags(known: Any) -> Iterator[str]:
 
 
 def _income(band: str) -> str:
-    """ "35-49K" as "3.5–4.9 万"."""
+    """An income band such as 35-49K as 3.5–4.9 万."""
     if band.startswith("Under"):
         return "1.5 万以下"
     if band.endswith("+"):

@@ -1,4 +1,4 @@
-"""What comes with an imported member: outside ids, own guide, friendship, consents, tags, opening points.
+"""What comes with an imported member: outside ids, own guide, friendship, consents, tags, points.
 
 All read the temporary table `people`; known members that changed are noted in `changed`.
 """
@@ -27,7 +27,7 @@ def write(session: Session, context: Context) -> None:
 def _noting(done: str) -> str:
     """SQL: do, and note the known members among those it touched."""
     return (
-        f"WITH done AS ({done}) INSERT INTO changed"  # noqa: S608 -- our own names
+        f"WITH done AS ({done}) INSERT INTO changed"
         " SELECT d.member_id FROM done d JOIN people p USING (member_id) WHERE NOT p.is_new"
     )
 
@@ -40,8 +40,9 @@ def _identities(
     run(
         session,
         _noting(
-            "INSERT INTO identities (member_id, channel, account, outside_id, unionid, is_reachable,"
-            f" created_at) SELECT member_id, :channel, :account, {cell}, unionid, true, :now"  # noqa: S608 -- our own names
+            "INSERT INTO identities"
+            " (member_id, channel, account, outside_id, unionid, is_reachable, created_at)"
+            f" SELECT member_id, :channel, :account, {cell}, unionid, true, :now"
             f" FROM people WHERE {cell} IS NOT NULL"
             " ON CONFLICT (channel, account, outside_id) DO UPDATE SET unionid = excluded.unionid"
             " WHERE identities.unionid IS NULL AND excluded.unionid IS NOT NULL RETURNING member_id"
@@ -57,7 +58,7 @@ def _ownerships(session: Session, context: Context) -> None:
     run(
         session,
         "UPDATE ownerships o SET until = :now FROM people p WHERE o.member_id = p.member_id"
-        " AND o.until IS NULL AND p.guide_userid_row IS NOT NULL AND o.guide_id <> p.guide_userid_row",
+        " AND o.until IS NULL AND o.guide_id <> p.guide_userid_row",
         now=context.now,
     )
     run(
@@ -97,7 +98,7 @@ def _consents(session: Session, context: Context) -> None:
             " true, :version, 'import', cast(:now AS timestamptz)"
             " FROM people p, unnest(string_to_array(p.consents, '|')) w"
             " WHERE NOT EXISTS (SELECT FROM consents c WHERE c.member_id = p.member_id"
-            " AND c.channel = split_part(w, ':', 1) AND c.purpose = split_part(w, ':', 2))"
+            " AND c.channel IN ('', split_part(w, ':', 1)) AND c.purpose = split_part(w, ':', 2))"
             " RETURNING member_id"
         ),
         version=_TEXT_VERSION,
@@ -110,7 +111,7 @@ def _tags(session: Session, context: Context) -> None:
     words = "unnest(string_to_array(p.tags, '|')) w"
     run(
         session,
-        "INSERT INTO tags (code, group_name, name) SELECT DISTINCT w,"  # noqa: S608 -- our own names
+        "INSERT INTO tags (code, group_name, name) SELECT DISTINCT w,"
         " CASE WHEN w LIKE '%:%' THEN split_part(w, ':', 1) ELSE '' END,"
         " CASE WHEN w LIKE '%:%' THEN split_part(w, ':', 2) ELSE w END"
         f" FROM people p, {words} ON CONFLICT (code) DO NOTHING",
@@ -128,7 +129,7 @@ def _tags(session: Session, context: Context) -> None:
 
 
 def _points(session: Session, context: Context) -> None:
-    """The opening balance, booked once per external id; a debt of a known member is repaid first."""
+    """The opening balance, booked once per external id; a known member's debt is repaid first."""
     run(
         session,
         _noting(

@@ -1,7 +1,7 @@
-"""What the cells of a file must look like, as declarations, and the one SQL pass that checks them all.
+"""What the cells of a file must look like, declared, and the one SQL pass that checks them all.
 
-A `Form` is SQL over `{cell}` (text, trimmed, not empty). A cell that fails its test is NULL in the checked
-table and gives the row a reason; reasons never quote a whole mobile.
+A `Form` is SQL over `{cell}` (text, trimmed, not empty). A cell that fails its test is NULL in the
+checked table and gives the row a reason; reasons never quote a whole mobile.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Reference:
-    """The cell names a row elsewhere: `relation` has `id` and `key`; the row's id lands in `<column>_row`."""
+    """The cell names a row of `relation` by its `key`; the row's id lands in `<column>_row`."""
 
     relation: str
     key: str
@@ -138,7 +138,7 @@ def heading(columns: tuple[Column, ...]) -> Heading:
 
 
 def checked_sql(columns: tuple[Column, ...], source: str, target: str) -> str:
-    """One pass over `source` (row_no and text columns) that makes `target`: values, row ids, `reason`."""
+    """One pass over `source` (row_no, text cells) to make `target`: values, row ids, `reason`."""
     read = ", ".join(f"{c.name} AS {c.name}_cell, {_value(c)} AS {c.name}" for c in columns)
     values = ", ".join(f"t.{c.name}" for c in columns)
     rows = "".join(f", r_{c.name}.id AS {c.name}_row" for c in columns if c.refers)

@@ -1,4 +1,4 @@
-"""Coupon plans: code, name, kind, value, threshold, life, stock, limit. Coupons themselves are issued, not imported."""
+"""Coupon plans: worth, threshold, life, stock, limit. Coupons are issued, not imported."""
 
 from store.coupons import CouponKind, CouponPlan
 from store.db import Session
@@ -11,7 +11,7 @@ COLUMNS = (
     Column("code", CODE),
     Column("name", words()),
     Column("kind", one_of(*CouponKind)),
-    # Yuan for amount_off, percent for percent_off: both are kept as hundredths here and told apart below.
+    # Yuan for amount_off, percent for percent_off: hundredths of either here, told apart below.
     Column("value", MONEY, is_required=False),
     Column("min_spend", MONEY, is_required=False),
     Column("valid_days", WHOLE, is_required=False),
@@ -46,18 +46,20 @@ def _refuse_worthless(session: Session) -> None:
     from_checked = "FROM checked c WHERE c.reason IS NULL AND"
     refuse(
         session,
-        f"SELECT row_no, 'value must be more than 0 yuan for amount_off.' {from_checked}"  # noqa: S608 -- our own names
+        f"SELECT row_no, 'value must be more than 0 yuan for amount_off.' {from_checked}"
         " kind = 'amount_off' AND coalesce(value, 0) <= 0",
     )
     refuse(
         session,
-        f"SELECT row_no, 'value must be a whole percent from 1 to 99 for percent_off.' {from_checked}"  # noqa: S608 -- our own names
-        " kind = 'percent_off' AND (coalesce(value, 0) NOT BETWEEN 100 AND 9900 OR value % 100 <> 0)",
+        "SELECT row_no, 'value must be a whole percent from 1 to 99 for percent_off.'"
+        f" {from_checked} kind = 'percent_off'"
+        " AND (coalesce(value, 0) NOT BETWEEN 100 AND 9900 OR value % 100 <> 0)",
     )
-    refuse(session, f"SELECT row_no, 'valid_days must be 1 or more.' {from_checked} valid_days < 1")  # noqa: S608 -- our own names
+    refuse(session, f"SELECT row_no, 'valid_days must be 1 or more.' {from_checked} valid_days < 1")
     refuse(
         session,
-        "SELECT c.row_no, 'stock ' || c.stock || ' is less than the ' || p.issued || ' already issued.'"
+        "SELECT c.row_no,"
+        " 'stock ' || c.stock || ' is less than the ' || p.issued || ' already issued.'"
         " FROM checked c JOIN coupon_plans p ON p.code = c.code WHERE c.stock < p.issued",
     )
     session.connection().exec_driver_sql(

@@ -1,4 +1,4 @@
-"""Set-based INSERTs that know a model's own defaults, which live in Python and not in the database."""
+"""Set-based INSERTs that know a model's own defaults, which live in Python, not in the database."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -9,10 +9,10 @@ from sqlmodel import SQLModel
 
 
 def insert_sql(model: type[SQLModel], values: Mapping[str, str], source: str) -> str:
-    """`INSERT … SELECT` of SQL expressions; columns not named get the model's default, where it has one."""
+    """`INSERT … SELECT` of SQL expressions; a column not named gets the model's default, if any."""
     filled = {**_defaults(model), **values}
     columns, expressions = ", ".join(filled), ", ".join(filled.values())
-    return f"INSERT INTO {model.__tablename__} ({columns}) SELECT {expressions} {source}"  # noqa: S608 -- our own names
+    return f"INSERT INTO {model.__tablename__} ({columns}) SELECT {expressions} {source}"
 
 
 def default_sql(model: type[SQLModel], column: str, cell: str) -> str:

@@ -1,4 +1,4 @@
-"""Guides: WeCom userid, name, shop, role. A guide who has left stays left; leaving is no import's business."""
+"""Guides: WeCom userid, name, shop, role. A guide who has left stays left."""
 
 from store.db import Session
 from store.imports.checking import CODE, Column, Reference, one_of, words

@@ -1,6 +1,6 @@
 """What every kind of import declares, and what it gives back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from store.imports.checking import Column
 
 @dataclass(frozen=True)
 class Context:
-    """What an import knows besides the file: the brand, and the accounts whose ids the file holds."""
+    """What an import knows besides the file: the brand, the accounts whose ids the file holds."""
 
     brand_id: int
     zone: str
@@ -29,14 +29,20 @@ class Landed:
     unchanged: int
 
 
+def _nobody(_session: Session) -> Sequence[int]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: its columns, and `land`, which refuses what the record forbids and writes the rest.
+    """A kind of file. `land` refuses what the record forbids and writes the rest of `checked`.
 
-    `table` is the checked table that `land` finds; `rows_noun` names what `Landed` counts.
+    `keys` name what may stand in a file once; `touched` gives the members whose facts and levels
+    are to be renewed.
     """
 
     name: str
     columns: tuple[Column, ...]
     keys: tuple[str, ...]
     land: Callable[[Session, Context], Landed]
+    touched: Callable[[Session], Sequence[int]] = _nobody

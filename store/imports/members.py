@@ -1,8 +1,11 @@
-"""Members: who they are, what they are called outside, whose they are, what they allowed, what they own in points.
+"""Members: who they are, what they are called outside, whose they are, what they allowed and own.
 
-A row finds its member by `external_id`, else by mobile, else by openid or external_userid. An empty optional cell
-leaves what is recorded. Opening points, consents and tags are only ever added: the member's own later word wins.
+A row finds its member by `external_id`, else by mobile, else by openid or external_userid. An empty
+optional cell leaves what is recorded. Opening points, consents and tags are only ever added: the
+member's own later word wins.
 """
+
+from collections.abc import Sequence
 
 from sqlalchemy import text
 
@@ -16,6 +19,7 @@ from store.imports.kinds import Context, Kind, Landed
 from store.imports.staging import drop_bad, number, refuse, refuse_repeats, run
 from store.members import Member
 from store.tokens import new_code
+from store.touches import Channel
 
 _KNOWN_GUIDE = Reference("guides", "userid", "is not a known guide; import the guides first.")
 COLUMNS = (
@@ -46,8 +50,8 @@ _MEMBER_VALUES = {
     "created_at": "cast(:now AS timestamptz)",
 }
 _UNIQUE_CELLS = ("mobile", "openid", "external_userid")
-_PURPOSES = "|".join(Purpose)
-_CONSENTS = f"^[a-z_]+:({_PURPOSES})([|][a-z_]+:({_PURPOSES}))*$"
+_CONSENT = f"({'|'.join(Channel)}):({'|'.join(Purpose)})"
+_CONSENTS = f"^{_CONSENT}([|]{_CONSENT})*$"
 _TAGS = "^[^|:]{1,50}(:[^|:]{1,50})?([|][^|:]{1,50}(:[^|:]{1,50})?)*$"
 
 
@@ -69,11 +73,17 @@ def land(session: Session, context: Context) -> Landed:
     return Landed(added=added, updated=updated, unchanged=rows - added - updated)
 
 
+def members_touched(session: Session) -> Sequence[int]:
+    """The members of this file: new ones get their first facts and level."""
+    found = session.execute(text("SELECT member_id FROM people ORDER BY 1"))
+    return list(found.scalars())
+
+
 def _refuse_repeated_cell(session: Session, cell: str) -> None:
     """An outside id or a mobile belongs to one row; the message does not quote it."""
     refuse(
         session,
-        f"SELECT t.row_no, 'The same {cell} as row ' || d.first || '.'"  # noqa: S608 -- our own names
+        f"SELECT t.row_no, 'The same {cell} as row ' || d.first || '.'"
         f" FROM (SELECT {cell}, min(row_no) AS first FROM checked WHERE {cell} IS NOT NULL"
         f" GROUP BY {cell} HAVING count(*) > 1) d JOIN checked t USING ({cell})"
         " WHERE t.row_no > d.first",
@@ -84,7 +94,8 @@ def _refuse_lists(session: Session, context: Context) -> None:
     """Refuse lists that are no lists, and outside ids whose account nobody named."""
     refuse(
         session,
-        "SELECT row_no, 'consents is not a list such as wechat_service:marketing|wecom_broadcast:care.'"
+        "SELECT row_no,"
+        " 'consents is not a list such as wechat_service:marketing|wecom_broadcast:care.'"
         " FROM checked WHERE consents !~ :form",
         form=_CONSENTS,
     )
@@ -101,7 +112,7 @@ def _refuse_lists(session: Session, context: Context) -> None:
         if account is None:
             refuse(
                 session,
-                f"SELECT row_no, '{cell} needs its account: name it with {option}.'"  # noqa: S608 -- our own names
+                f"SELECT row_no, '{cell} needs its account: name it with {option}.'"
                 f" FROM checked WHERE {cell} IS NOT NULL",
             )
 
@@ -145,7 +156,7 @@ def _refuse_strangers(session: Session) -> None:
 def _refuse_found(session: Session, cell: str, found: str) -> None:
     refuse(
         session,
-        f"SELECT row_no, '{cell} already belongs to another member.' FROM people"  # noqa: S608 -- our own names
+        f"SELECT row_no, '{cell} already belongs to another member.' FROM people"
         f" WHERE {found} IS NOT NULL AND {found} IS DISTINCT FROM member_id",
     )
 
@@ -158,8 +169,8 @@ def _add_new(session: Session, context: Context) -> int:
     )
     run(
         session,
-        "UPDATE people SET is_new = true, member_id = nextval(pg_get_serial_sequence('members', 'id'))"
-        " WHERE member_id IS NULL",
+        "UPDATE people SET is_new = true,"
+        " member_id = nextval(pg_get_serial_sequence('members', 'id')) WHERE member_id IS NULL",
     )
     _deal_cards(session)
     return run(
@@ -202,4 +213,4 @@ def _update_known(session: Session) -> None:
     )
 
 
-MEMBERS = Kind("members", COLUMNS, keys=("external_id",), land=land)
+MEMBERS = Kind("members", COLUMNS, keys=("external_id",), land=land, touched=members_touched)

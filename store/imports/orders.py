@@ -1,6 +1,6 @@
 """Orders: one line a row. History, so it earns no points; an order lands whole or not at all.
 
-Two tables are made of the rows: `checked` (lines) and `heads` (one row per order and what its lines agree on).
+Two tables are made of the rows: `checked` (lines) and `heads` (what its lines agree on).
 """
 
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ _IS_GOOD = "NOT EXISTS (SELECT FROM broken b WHERE b.order_id = h.order_id)"
 
 
 def _gather_heads(session: Session, context: Context) -> None:
-    """One row per order with what the heads of its lines say, its sum, and the order already recorded."""
+    """One row per order: what its lines say of it, its sum, and the order already recorded."""
     run(
         session,
         "CREATE TEMP TABLE heads_raw ON COMMIT DROP AS"
@@ -103,7 +103,7 @@ def _gather_heads(session: Session, context: Context) -> None:
 
 
 def _refuse_heads(session: Session, context: Context) -> None:
-    """Refuse orders that contradict themselves, come from the future, or differ from what is recorded."""
+    """Refuse orders that contradict themselves, the calendar, or what is recorded."""
     refuse(
         session,
         "SELECT h.row_no, 'member_id, shop_code or paid_at differs from row ' || d.first"
@@ -150,7 +150,7 @@ def _write(session: Session, context: Context) -> int:
         session,
         "CREATE TEMP TABLE fresh ON COMMIT DROP AS"
         " SELECT nextval(pg_get_serial_sequence('orders', 'id')) AS id, h.*"
-        f" FROM (SELECT * FROM heads ORDER BY row_no) h WHERE known_id IS NULL AND {_IS_GOOD}",  # noqa: S608 -- our own names
+        f" FROM (SELECT * FROM heads ORDER BY row_no) h WHERE known_id IS NULL AND {_IS_GOOD}",
     )
     run(session, "ANALYZE fresh")
     orders = run(
@@ -166,4 +166,6 @@ def _write(session: Session, context: Context) -> int:
     return orders
 
 
-ORDERS = Kind("orders", LINE_COLUMNS, keys=("order_id", "line_no"), land=land)
+ORDERS = Kind(
+    "orders", LINE_COLUMNS, keys=("order_id", "line_no"), land=land, touched=members_touched
+)

@@ -3,8 +3,8 @@
 Row numbers are those a spreadsheet shows: the header is row 1.
 """
 
-import codecs
 import csv
+import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,29 +12,18 @@ from operator import itemgetter
 from pathlib import Path
 
 from store.errors import Refusal
+from store.imports.encoding import ENCODING_NAMES, encoding_of
 
 BATCH_ROWS = 5_000
-_CHUNK_BYTES = 1 << 20
 # Python's own limit for one cell is 128 KiB; past it the csv module gives the row up, and so do we.
 _TOO_LONG = "A cell is longer than 131,072 characters; perhaps a quotation mark is not closed."
 _BROKEN_BYTES = "The row holds bytes that are not {encoding} text."
 _NUL = "The row holds a NUL character."
-_SHEET_MARKS = {
-    b"PK\x03\x04": "an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
-_ENCODING_NAMES = {"utf-8-sig": "UTF-8", "gb18030": "GBK"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Anything that COPY or a lookup would stumble over: only such batches are cleaned cell by cell.
 _DIRTY = re.compile("[\\\\\x00\r\u3000\xa0\ufeff\ud800-\udfff]| [\t\n]|[\t\n] | $")
 _BLANKS = " \t\r\n\u3000\xa0\ufeff"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-class UnreadableFile(Refusal):
-    """The file as a whole is not a CSV file that can be read."""
 
 
 class WrongHeader(Refusal):
@@ -51,7 +40,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A CSV file that can be read: `names` are the known columns in file order, `ignored` the others."""
+    """A CSV file that can be read: `names` are its known columns in order, `ignored` the others."""
 
     path: Path
     encoding: str
@@ -63,7 +52,7 @@ class Sheet:
 
 @dataclass
 class Batch:
-    """Rows ready for COPY (text format, empty cell = NULL, first cell the row number) and rows given up.
+    """Rows ready for COPY (text format, empty cell = NULL, row number first) and rows given up.
 
     `rows` counts both, blank lines aside.
     """
@@ -85,7 +74,7 @@ class BadRow:
 
 def open_sheet(path: Path, heading: Heading) -> Sheet:
     """Look at the whole file once for its encoding, and at its first row for the columns."""
-    encoding = _encoding(path)
+    encoding = encoding_of(path)
     header = tuple(cell.strip(_BLANKS).lower() for cell in next(_cells(path, encoding), None) or ())
     while header and not header[-1]:
         header = header[:-1]
@@ -106,21 +95,22 @@ def batches(sheet: Sheet, required: Sequence[str], key: str) -> Iterator[Batch]:
     shape = _Shape(sheet, required, key)
     rows: list[list[str] | str] = []
     first = 2
-    with sheet.path.open(encoding=sheet.encoding, errors="surrogateescape", newline="") as stream:
+    with sheet.path.open("rb") as raw:
+        stream = io.TextIOWrapper(raw, sheet.encoding, "surrogateescape", newline="")
         reader = _steady(csv.reader(stream))
         next(reader, None)
         for row in reader:
             rows.append(row)
             if len(rows) == BATCH_ROWS:
-                yield shape.batch(rows, first, stream.buffer.tell())
+                yield shape.batch(rows, first, raw.tell())
                 first += len(rows)
                 rows = []
         if rows:
-            yield shape.batch(rows, first, stream.buffer.tell())
+            yield shape.batch(rows, first, raw.tell())
 
 
 def raw_rows(sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
-    """Every row after the header as it stands in the file, with its number, for the file of errors."""
+    """Every row after the header as it stands in the file, with its number."""
     rows = _cells(sheet.path, sheet.encoding)
     next(rows, None)
     for number, row in enumerate(rows, start=2):
@@ -139,18 +129,19 @@ class _Shape:
         self._takes_all = len(places) == self._width
         self._pick: Callable[[list[str]], Sequence[str]] = _picker(places)
         self._columns = len(places)
-        self._encoding = _ENCODING_NAMES[sheet.encoding]
+        self._encoding = ENCODING_NAMES[sheet.encoding]
 
     def batch(self, rows: list[list[str] | str], first: int, bytes_read: int) -> Batch:
         """One batch; the common case (right width, nothing to clean) is a join and two counts."""
         good: list[tuple[int, list[str]]] = []
         bad: list[BadRow] = []
         for number, row in enumerate(rows, start=first):
-            if len(row) != self._width or isinstance(row, str):
-                row = self._mend(number, row, bad)
-                if row is None:
-                    continue
-            good.append((number, row))
+            if isinstance(row, str):
+                bad.append(BadRow(number, row))
+            elif len(row) == self._width:
+                good.append((number, row))
+            elif mended := self._mend(number, row, bad):
+                good.append((number, mended))
         text = self._join(good)
         if _DIRTY.search(text) or not self._is_plain(text, len(good)):
             text = self._join(self._clean(good, bad))
@@ -162,11 +153,8 @@ class _Shape:
             return _join((number, self._pick(row)) for number, row in rows)
         return _join(rows)
 
-    def _mend(self, number: int, row: list[str] | str, bad: list[BadRow]) -> list[str] | None:
-        """A row with empty cells too many or too few at its end is mended; a blank one is skipped."""
-        if isinstance(row, str):
-            bad.append(BadRow(number, row))
-            return None
+    def _mend(self, number: int, row: list[str], bad: list[BadRow]) -> list[str] | None:
+        """Mend a row with empty cells too many or too few at its end; skip a blank one."""
         width = len(row)
         while row and not row[-1].strip(_BLANKS):
             row.pop()
@@ -192,7 +180,7 @@ class _Shape:
     def _clean(
         self, good: list[tuple[int, list[str]]], bad: list[BadRow]
     ) -> list[tuple[int, list[str]]]:
-        """The rows with every cell trimmed and escaped for COPY; rows of broken text are given up."""
+        """The rows, trimmed and escaped for COPY; those of broken text are given up."""
         lines = []
         for number, row in good:
             problem = self._problem(row)
@@ -250,57 +238,3 @@ def _check_header(path: Path, header: tuple[str, ...], heading: Heading) -> None
     twice = [name for name in known if header.count(name) > 1]
     if twice:
         raise WrongHeader(f"The header of {path.name} names the column {', '.join(twice)} twice.")
-
-
-def _encoding(path: Path) -> str:
-    """UTF-8 (with or without a mark) or GB18030, which holds GBK; mixed files go by the majority of rows."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(4)
-    except OSError as error:
-        raise UnreadableFile(f"{path} cannot be read: {error.strerror}.") from None
-    for mark, what in _SHEET_MARKS.items():
-        if head.startswith(mark):
-            raise UnreadableFile(f"{path.name} is {what}, not CSV; save it as 'CSV UTF-8'.")
-    if not head:
-        raise UnreadableFile(f"{path.name} is empty.")
-    return "utf-8-sig" if _is_utf8(path) else _by_majority(path)
-
-
-def _is_utf8(path: Path) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as stream:
-        try:
-            while chunk := stream.read(_CHUNK_BYTES):
-                decoder.decode(chunk)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
-    return True
-
-
-def _by_majority(path: Path) -> str:
-    """The encoding that most non-ASCII lines have; a line of broken bytes votes for nobody."""
-    votes = {"utf-8-sig": 0, "gb18030": 0}
-    first_broken = 0
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if line.isascii():
-                continue
-            encoding = next((name for name in votes if _decodes(line, name)), None)
-            if encoding:
-                votes[encoding] += 1
-            first_broken = first_broken or number
-    if not any(votes.values()):
-        raise UnreadableFile(
-            f"Row {first_broken} of {path.name} is neither UTF-8 nor GBK text; save it as 'CSV UTF-8'."
-        )
-    return max(votes, key=lambda name: votes[name])
-
-
-def _decodes(line: bytes, encoding: str) -> bool:
-    try:
-        line.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -1,13 +1,13 @@
 """Runs one import: the whole file in one transaction, so that it lands as told or not at all.
 
-Orders renew the facts and levels of their members in a second transaction; a re-run renews them too, so a crash
-between the two is healed by importing again.
+Orders renew the facts and levels of their members in transactions of their own; a re-run renews
+them too, so a crash in between is healed by importing again.
 """
 
 import csv
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,19 +16,20 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
-from store import facts, levels
 from store.accounts import Account, Platform
 from store.db import Database, Session
 from store.errors import NotFound, Refusal
-from store.imports import orders, staging
+from store.imports import staging
 from store.imports.checking import heading
 from store.imports.coupons import COUPONS
+from store.imports.encoding import UnreadableFile
 from store.imports.guides import GUIDES
 from store.imports.kinds import Context, Kind, Landed
 from store.imports.members import MEMBERS
 from store.imports.orders import ORDERS
 from store.imports.products import PRODUCTS
-from store.imports.reading import Sheet, UnreadableFile, open_sheet, raw_rows
+from store.imports.reading import Sheet, open_sheet, raw_rows
+from store.imports.renewal import renew
 from store.imports.shops import SHOPS
 from store.imports.staging import Progress
 from store.organisation import Brand
@@ -37,8 +38,6 @@ KINDS: Mapping[str, Kind] = {
     kind.name: kind for kind in (SHOPS, GUIDES, MEMBERS, PRODUCTS, ORDERS, COUPONS)
 }
 _SHOWN_COMPLAINTS = 10
-# Past this many members, renewing everybody in one pass is quicker than naming them.
-_NAMED_MEMBERS = 500
 _FIRST_BRAND = "brand"
 _REASON = "reason"
 
@@ -61,7 +60,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Report:
-    """What an import did, or in a dry run would do. `added` and so on count orders, not their lines."""
+    """What an import did, or in a dry run would do. Orders are counted, not their lines."""
 
     kind: str
     rows: int
@@ -87,7 +86,7 @@ class _Result:
     rows: int = 0
     landed: Landed = field(default_factory=lambda: Landed(0, 0, 0))
     refused: Mapping[int, str] = field(default_factory=dict)
-    members: list[int] = field(default_factory=list)
+    members: Sequence[int] = ()
 
 
 def import_file(
@@ -99,7 +98,7 @@ def import_file(
     progress: Progress,
     now: datetime,
 ) -> Report:
-    """Import one CSV file; refusals: WrongHeader, UnreadableFile, NotFound (kind, brand), ImportFailed."""
+    """Import one CSV file. Refuses with WrongHeader, UnreadableFile, NotFound or ImportFailed."""
     kind = KINDS.get(kind_name)
     if kind is None:
         raise NotFound(f"There is no import of {kind_name}; there are: {', '.join(KINDS)}.")
@@ -114,7 +113,8 @@ def import_file(
             if options.is_dry_run:
                 raise _DryRun
         if result.members and not options.is_dry_run:
-            _renew(database, result.members, steps, now=now)
+            with steps.step("facts"):
+                renew(database, result.members, progress, now=now)
     except DBAPIError as error:
         raise ImportFailed(_plain_words(error)) from None
     return _report(kind, sheet, result, options, steps)
@@ -141,17 +141,7 @@ def _land(  # noqa: PLR0913 -- the parts of one import, used only above
     with steps.step("write"):
         result.landed = kind.land(session, context)
     result.refused = staging.refused(session)
-    if kind is ORDERS:
-        result.members = list(orders.members_touched(session))
-
-
-def _renew(database: Database, members: list[int], steps: "_Steps", *, now: datetime) -> None:
-    """Renew facts and levels; everybody's at once when many members bought."""
-    named = members if len(members) <= _NAMED_MEMBERS else None
-    with steps.step("facts"), database.transaction() as session:
-        facts.refresh(session, named, now=now)
-    with steps.step("levels"), database.transaction() as session:
-        levels.settle(session, named, now=now)
+    result.members = kind.touched(session)
 
 
 def _context(session: Session, options: Options, *, now: datetime) -> Context:
@@ -226,7 +216,7 @@ def _report(kind: Kind, sheet: Sheet, result: _Result, options: Options, steps: 
 
 
 def _write_errors(sheet: Sheet, refused: Mapping[int, str], path: Path) -> Path:
-    """The refused rows as they stood, reason last; only its owner may read it, as it holds personal data."""
+    """The refused rows as they stood, reason last; for its owner's eyes only."""
     # A mended file of errors still has the old reasons.
     kept = [place for place, name in enumerate(sheet.header) if name != _REASON]
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

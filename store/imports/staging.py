@@ -1,6 +1,7 @@
 """The way of a file into the database: COPY as text, one checking pass, one list of refused rows.
 
-All tables are temporary and go with the transaction: `<name>_raw` (text), `<name>` (checked), `bad` (refused).
+All tables are temporary and go with the transaction: `<name>_raw` (text), `<name>` (checked),
+`bad` (refused).
 """
 
 from collections.abc import Callable, Mapping
@@ -73,7 +74,7 @@ def check(
     run(session, checked_sql(columns, source, target), zone=zone)
     run(
         session,
-        f"INSERT INTO bad SELECT row_no, reason FROM {target} WHERE reason IS NOT NULL"  # noqa: S608 -- our own names
+        f"INSERT INTO bad SELECT row_no, reason FROM {target} WHERE reason IS NOT NULL"
         " ON CONFLICT DO NOTHING",
     )
 
@@ -83,7 +84,7 @@ def refuse_repeats(session: Session, table: str, *keys: str) -> None:
     listed = ", ".join(keys)
     refuse(
         session,
-        f"SELECT t.row_no, 'The same {' and '.join(keys)} as row ' || d.first || '.'"  # noqa: S608 -- our own names
+        f"SELECT t.row_no, 'The same {' and '.join(keys)} as row ' || d.first || '.'"
         f" FROM (SELECT {listed}, min(row_no) AS first FROM {table} WHERE reason IS NULL"
         f" GROUP BY {listed} HAVING count(*) > 1) d"
         f" JOIN {table} t USING ({listed}) WHERE t.row_no > d.first",
@@ -97,14 +98,14 @@ def refuse(session: Session, select: str, **values: Any) -> int:
 
 def drop_bad(session: Session, table: str) -> None:
     """Take the refused rows out of a checked table, so that what follows sees good rows only."""
-    run(session, f"DELETE FROM {table} USING bad WHERE bad.row_no = {table}.row_no")  # noqa: S608 -- our own names
+    run(session, f"DELETE FROM {table} USING bad WHERE bad.row_no = {table}.row_no")
     run(session, f"ANALYZE {table}")
 
 
 def refused(session: Session) -> Mapping[int, str]:
     """Row number → reason of every refused row, in row order."""
     rows = session.execute(text("SELECT row_no, reason FROM bad ORDER BY row_no"))
-    return {row_no: reason for row_no, reason in rows}
+    return {int(row.row_no): str(row.reason) for row in rows}
 
 
 def _refuse_all(session: Session, bad: list[BadRow]) -> None:

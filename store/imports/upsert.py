@@ -20,8 +20,8 @@ def upsert(
 ) -> Landed:
     """Insert the checked rows, or update what differs. `key` names the key column and its cell.
 
-    `cells` maps a column to a checked cell: an empty cell takes the model's default on a new row and
-    leaves what is recorded on an old one. `fixed` (SQL) is set on new rows only.
+    `cells` maps a column to a checked cell: an empty cell takes the model's default on a new row
+    and leaves what is recorded on an old one. `fixed` (SQL) is set on new rows only.
     """
     rows = number(session, "SELECT count(*) FROM checked")
     wanted = {name: f"coalesce(c.{cell}, t.{name})" for name, cell in cells.items()}
