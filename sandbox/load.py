@@ -27,12 +27,9 @@ from store.relations import Friendship
 ALL_MEMBERS = 2469
 SOURCE = "journey"
 _ORDER_OF_FILES = ("shops", "guides", "members", "products", "coupons", "orders")
-_ACTOR, _BEGUN, _LOADED, _SUBJECT = (
-    "sandbox",
-    "sandbox.load_begun",
-    "sandbox.loaded",
-    "sandbox:data",
-)
+_LONG = "orders"
+_ACTOR, _SUBJECT = "sandbox", "sandbox:data"
+_BEGUN, _LOADED = "sandbox.load_begun", "sandbox.loaded"
 # One point a yuan at first; money spent in a year, in fen.
 _LEVELS = (
     ("basic", "普卡", 0, 100),
