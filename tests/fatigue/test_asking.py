@@ -341,7 +341,9 @@ wishes = some.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(wishes, some.integers(0, 23))
 def test_batch_and_dry_run_answer_as_the_same_asks_one_by_one(
     session: Session, plan: list[tuple[int, Category, tuple[Channel, ...]]], hour: int
