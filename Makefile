@@ -43,6 +43,7 @@ chaos: setup ## Only the tests that kill processes in the middle.
 	$(PY) -m pytest -m chaos $(ARGS)
 
 bench: setup ## Measure (NAME=callback, gate, delivery, launch or workbench).
+	@ls bench/*.py >/dev/null 2>&1 || { echo "No measurement is built yet."; exit 1; }
 	@.venv/bin/zhiyin bench $(NAME) $(ARGS)
 
 migrate: setup ## Bring the database to the newest revision.
