@@ -1,12 +1,16 @@
-"""Consents per channel and purpose, and suppressions: what a person allowed, and what a person stopped."""
+"""Consents per channel and purpose, and suppressions: what a person allowed, and what they stopped."""
 
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Index
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col, select
 
+from store import members
 from store.columns import big_key, link, one_of, status
+from store.db import Session
+
+EVERYWHERE = ""
 
 
 class Purpose(StrEnum):
@@ -35,7 +39,10 @@ class Consent(SQLModel, table=True):
 
 
 class Suppression(SQLModel, table=True):
-    """A stop: on one channel or, with `channel` empty, on all; for ever or until `until`. Lifted only by the person."""
+    """A stop: on one channel or, with `channel` empty, on all; for ever or until `until`.
+
+    Lifted only by the person.
+    """
 
     __tablename__ = "suppressions"
     __table_args__ = (
@@ -54,3 +61,96 @@ class Suppression(SQLModel, table=True):
     reason: str
     stated_at: datetime
     lifted_at: datetime | None = None
+
+
+def is_granted(session: Session, member_id: int, channel: str, purpose: Purpose) -> bool:
+    """Whether the newest statement on this channel and purpose is a yes."""
+    query = (
+        select(Consent.is_granted)
+        .where(Consent.member_id == member_id)
+        .where(Consent.channel == channel, Consent.purpose == purpose)
+        .order_by(col(Consent.stated_at).desc(), col(Consent.id).desc())
+    )
+    return bool(session.exec(query).first())
+
+
+def stops(session: Session, member_id: int, now: datetime) -> list[Suppression]:
+    """The stops that hold at this instant."""
+    query = select(Suppression).where(
+        Suppression.member_id == member_id, col(Suppression.lifted_at).is_(None)
+    )
+    return [stop for stop in session.exec(query) if stop.until is None or stop.until > now]
+
+
+def state(  # noqa: PLR0913 -- a statement is worth nothing without each of these facts
+    session: Session,
+    member_id: int,
+    channel: str,
+    purpose: Purpose,
+    *,
+    is_granted: bool,
+    text_version: str,
+    source: str,
+    now: datetime,
+) -> Consent:
+    """Write down what a person said about one channel and purpose; the newest word counts."""
+    member = members.lock(session, member_id)
+    consent = Consent(
+        member_id=member.id,
+        channel=channel,
+        purpose=purpose,
+        is_granted=is_granted,
+        text_version=text_version,
+        source=source,
+        stated_at=now,
+    )
+    session.add(consent)
+    session.flush()
+    return consent
+
+
+def stop(
+    session: Session,
+    member_id: int,
+    *,
+    channel: str = EVERYWHERE,
+    reason: str,
+    now: datetime,
+    until: datetime | None = None,
+) -> Suppression:
+    """Stop a channel, or all, for ever or until an instant; a longer stop that holds is kept.
+
+    Only `lift`, the person's own word, makes a stop shorter.
+    """
+    member = members.lock(session, member_id)
+    held = _open(session, member.id, channel)
+    if held is None:
+        held = Suppression(
+            member_id=member.id, channel=channel, until=until, reason=reason, stated_at=now
+        )
+        session.add(held)
+    elif held.until is not None and (until is None or until > held.until):
+        held.until, held.reason, held.stated_at = until, reason, now
+    session.flush()
+    return held
+
+
+def lift(
+    session: Session, member_id: int, *, channel: str = EVERYWHERE, now: datetime
+) -> Suppression | None:
+    """Lift the stop of exactly this channel, or the one on all; None when there was none."""
+    member = members.lock(session, member_id)
+    held = _open(session, member.id, channel)
+    if held is not None:
+        held.lifted_at = now
+        session.flush()
+    return held
+
+
+def _open(session: Session, member_id: int, channel: str) -> Suppression | None:
+    query = select(Suppression).where(
+        Suppression.member_id == member_id,
+        Suppression.channel == channel,
+        col(Suppression.lifted_at).is_(None),
+    )
+    return session.exec(query.execution_options(populate_existing=True)).first()

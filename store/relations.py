@@ -1,11 +1,15 @@
-"""Who looks after whom: ownership (the brand's decision) and friendship in WeCom (the customer's)."""
+"""Who looks after whom: ownership, the brand's decision; WeCom friendship, the customer's."""
 
 from datetime import datetime
 
 from sqlalchemy import Index
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col, select
 
+from store import members
 from store.columns import big_key, link
+from store.db import Session
+from store.errors import NotAllowed
+from store.organisation import Guide, GuideStatus
 
 
 class Ownership(SQLModel, table=True):
@@ -23,7 +27,7 @@ class Ownership(SQLModel, table=True):
 
 
 class Friendship(SQLModel, table=True):
-    """A WeCom contact between a guide and a customer; `member_id` is set once the customer is known."""
+    """A WeCom contact of a guide and a customer; `member_id` is set once the customer is known."""
 
     __tablename__ = "friendships"
     __table_args__ = (
@@ -41,3 +45,80 @@ class Friendship(SQLModel, table=True):
     member_id: int | None = link("members.id", default=None, nullable=True)
     since: datetime
     until: datetime | None = None
+
+
+class GuideNotInPost(NotAllowed):
+    """The guide is unknown or has left, and can look after nobody."""
+
+    def __init__(self, guide_id: int) -> None:
+        self.guide_id = guide_id
+        super().__init__(f"The guide {guide_id} is not in post.")
+
+
+def guide_of(session: Session, member_id: int) -> Guide | None:
+    """The member's own guide, while in post."""
+    query = (
+        select(Guide)
+        .join(Ownership, col(Ownership.guide_id) == Guide.id)
+        .where(Ownership.member_id == member_id, col(Ownership.until).is_(None))
+        .where(Guide.status == GuideStatus.ACTIVE)
+    )
+    return session.exec(query).first()
+
+
+def own(session: Session, member_id: int, guide_id: int, *, now: datetime) -> Ownership:
+    """Make a guide the member's own from now on; the earlier one's time ends."""
+    member = members.lock(session, member_id)
+    guide = session.get(Guide, guide_id)
+    if guide is None or guide.status is not GuideStatus.ACTIVE:
+        raise GuideNotInPost(guide_id)
+    query = select(Ownership).where(
+        Ownership.member_id == member.id, col(Ownership.until).is_(None)
+    )
+    current = session.exec(query.execution_options(populate_existing=True)).first()
+    if current is not None:
+        if current.guide_id == guide_id:
+            return current
+        current.until = now
+        session.flush()
+    ownership = Ownership(member_id=member.id, guide_id=guide_id, since=now)
+    session.add(ownership)
+    session.flush()
+    return ownership
+
+
+def befriend(
+    session: Session, guide_id: int, external_userid: str, *, member_id: int, now: datetime
+) -> Friendship:
+    """Write down that a customer and a guide are in contact; a repeat is the same friendship."""
+    member = members.lock(session, member_id)
+    friendship = _open(session, guide_id, external_userid)
+    if friendship is None:
+        friendship = Friendship(
+            guide_id=guide_id, external_userid=external_userid, member_id=member.id, since=now
+        )
+        session.add(friendship)
+    friendship.member_id = member.id
+    session.flush()
+    return friendship
+
+
+def unfriend(
+    session: Session, guide_id: int, external_userid: str, *, now: datetime
+) -> Friendship | None:
+    """Write down that one of the two left the contact; None when there was none."""
+    friendship = _open(session, guide_id, external_userid)
+    if friendship is not None:
+        friendship.until = now
+        session.flush()
+    return friendship
+
+
+def _open(session: Session, guide_id: int, external_userid: str) -> Friendship | None:
+    query = select(Friendship).where(
+        Friendship.guide_id == guide_id,
+        Friendship.external_userid == external_userid,
+        col(Friendship.until).is_(None),
+    )
+    query = query.with_for_update().execution_options(populate_existing=True)
+    return session.exec(query).first()
