@@ -34,7 +34,7 @@ class Worth:
 
 @dataclass(frozen=True, slots=True)
 class GiftView:
-    """The page. `giver` is the first character of the name: enough for a friend, nothing for others.
+    """The page. `giver` is the first character of the name: enough for a friend, no more.
 
     `code` is shown only to the one who claimed it.
     """

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlmodel import Session, select
+from sqlmodel import Session
 
+from fatigue import facts
 from guide_tasks import progress
 from store.campaigns import WITH_GUIDE, CareTask
-from store.members import Member
 from store.organisation import Guide
 
 
@@ -42,7 +42,7 @@ def skip(session: Session, guide: Guide, token: str, *, why: str, now: datetime)
 def _locked(session: Session, guide: Guide, token: str) -> CareTask:
     """The own task with its member and itself locked, in the order that the gate locks them."""
     task = progress.task_of_guide(session, token, guide.id)
-    session.exec(select(Member.id).where(Member.id == task.member_id).with_for_update()).one()
+    facts.lock(session, [task.member_id])
     session.refresh(task, with_for_update=True)
     return task
 

@@ -1,0 +1,60 @@
+"""What a guide's care has earned."""
+
+import re
+
+from store.campaigns import TaskState
+from tests.web.queries import counted
+from tests.web.scene import Scene, a_member, a_sale, a_task
+
+
+def test_results_show_the_order_with_its_commission(scene: Scene) -> None:
+    task = a_task(scene, a_member(scene, "赵敏"), state=TaskState.CONVERTED)
+    a_sale(scene, task, amount_fen=88_60)
+
+    page = scene.guide().get("/guide/results").text
+
+    assert "赵敏" in page
+    assert "¥88.60" in page
+    assert "待确认 ¥4.43" in page
+
+
+def test_results_show_nothing_of_another_guide(scene: Scene) -> None:
+    member = a_member(scene, "赵敏")
+    a_sale(scene, a_task(scene, member, guide=scene.sun, state=TaskState.CONVERTED))
+
+    page = scene.guide().get("/guide/results").text
+
+    assert "赵敏" not in page
+    assert "还没有成交" in page
+
+
+def test_results_go_on_after_fifty_without_losing_or_repeating(scene: Scene) -> None:
+    task = a_task(scene, state=TaskState.CONVERTED)
+    for number in range(52):
+        a_sale(scene, task, amount_fen=1000_00 + number)
+    browser = scene.guide()
+
+    first = browser.get("/guide/results").text
+    following = re.search(r'href="(/guide/results\?after=[^"]+)"', first)
+    assert following is not None
+    second = browser.get(following[1]).text
+
+    amounts = [
+        re.findall(r'<span class="money">¥1,000\.(\d\d)<br>', page) for page in (first, second)
+    ]
+    assert [len(page) for page in amounts] == [50, 2]
+    assert len({*amounts[0], *amounts[1]}) == 52
+
+
+def test_results_ask_as_many_queries_for_three_orders_as_for_one(scene: Scene) -> None:
+    task = a_task(scene, state=TaskState.CONVERTED)
+    browser = scene.guide()
+    a_sale(scene, task)
+    with counted(scene.database) as one:
+        browser.get("/guide/results")
+    for _ in range(2):
+        a_sale(scene, task)
+    with counted(scene.database) as three:
+        browser.get("/guide/results")
+
+    assert len(three) == len(one)
