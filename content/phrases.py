@@ -6,6 +6,7 @@ The words that mean "stop" come from reference compliance.md §3.2; a letter cou
 import unicodedata
 from enum import StrEnum
 
+from store import coupons, gifts, members, points
 from store.coupons import CouponState
 from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState
 from store.points import EntryKind
@@ -30,7 +31,7 @@ class Intent(StrEnum):
 WHOLE: dict[Intent, frozenset[str]] = {
     Intent.POINTS: frozenset({"JF"}),
     Intent.COUPONS: frozenset({"券", "YHQ", "有什么优惠"}),
-    Intent.GIFT: frozenset({"送券", "ZS"}),
+    Intent.GIFT: frozenset({"ZS"}),
     Intent.CARD: frozenset({"卡", "HYK", "会员"}),
     Intent.GUIDE: frozenset({"顾问", "谁是我的导购"}),
     Intent.HELP: frozenset(
@@ -51,7 +52,8 @@ PART: dict[Intent, frozenset[str]] = {
     Intent.POINTS: frozenset({"积分"}),
     Intent.COUPONS: frozenset({"优惠券", "优惠卷", "代金券", "我的券", "卡券"}),
     Intent.GIFT: frozenset(
-        {"转赠", "赠送", "赠券", "送给朋友", "送朋友", "送优惠券", "送一张", "送张券"}
+        {"转赠", "赠送", "赠券", "送券", "券送", "送给朋友", "送朋友"}
+        | {"送优惠券", "送一张", "送张券"}
     ),
     Intent.CARD: frozenset({"会员卡", "会员码", "我的卡"}),
     Intent.GUIDE: frozenset({"导购", "我的顾问", "专属顾问"}),
@@ -79,17 +81,29 @@ COUPON_STATES: dict[CouponState, str] = {
 }
 
 FAULT = "抱歉，我这边出了点小状况，请稍后再试。"
-# By family; a class of its own gets its own sentence in `REFUSALS`.
-_FAMILIES: dict[type[Refusal], str] = {
+# A refusal without a sentence of its own says that of its family.
+REFUSALS: dict[type[Refusal], str] = {
     NotFound: "没有找到您要的内容，可能已经失效了。",
     WrongState: "它的状态刚刚变了，请重新查看后再试。",
     NotAllowed: "抱歉，这项操作暂时不能为您办理。",
     Exhausted: "抱歉，数量或次数已经用完了。",
     Refusal: "抱歉，这次没有办成，请稍后再试。",
-}
-# By the name of the class, because a refusal may live anywhere below `bot`.
-REFUSALS: dict[str, str] = {
-    "NotEnoughPoints": "积分不够哦，现在可用 {balance} 分。",
+    points.NotEnoughPoints: "积分不够哦，现在可用 {balance} 分。",
+    members.BadMobile: "手机号好像不对，请输入 11 位手机号。",
+    members.MobileTaken: "手机号 {masked} 已经属于另一位会员。",
+    coupons.CouponNotFound: "没有找到这张券。",
+    coupons.CouponExpired: "这张券已经过期了。",
+    coupons.StockUsedUp: "这种券已经发完了。",
+    coupons.LimitReached: "这种券每人最多 {limit} 张，您已经领过了。",
+    gifts.GiftNotFound: "没有找到这份礼物，请让朋友重新发一次链接。",
+    gifts.CouponNotGiftable: "这张券现在不能转赠：可能已经使用、过期，或正在送给别人。",
+    gifts.HopsUsedUp: "这张券不能再转赠了。",
+    gifts.TooManyGifts: "一天最多送出 {limit} 份礼物，明天再来吧。",
+    gifts.TooManyClaims: "一天最多领取 {limit} 份礼物，明天再来吧。",
+    gifts.GiftToSelf: "这是您自己送出的礼物，发给朋友来领吧。",
+    gifts.GiftTaken: "来晚了一步，这份礼物已经被领走了。",
+    gifts.GiftCancelled: "朋友收回了这份礼物。",
+    gifts.GiftLapsed: "这份礼物过了领取时间，券已经还给朋友了。",
 }
 
 
@@ -109,7 +123,5 @@ def means(text: str, intent: Intent) -> bool:
 
 def of_refusal(refusal: Refusal) -> str:
     """The sentence a member reads for a refusal."""
-    own = REFUSALS.get(type(refusal).__name__)
-    if own is not None:
-        return own.format_map(vars(refusal))
-    return next(_FAMILIES[kind] for kind in type(refusal).__mro__ if kind in _FAMILIES)
+    nearest = next(kind for kind in type(refusal).__mro__ if kind in REFUSALS)
+    return REFUSALS[nearest].format_map(vars(refusal))

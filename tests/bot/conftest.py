@@ -1,6 +1,5 @@
 """What tests of the bot lean on: a brand with its accounts, and a desk that answers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -14,7 +13,16 @@ from store.accounts import Platform
 from store.db import Database
 from store.members import Identity
 from store.organisation import Brand
-from tests.bot.builders import LI, SECRET_KEY, a_push, an_account, event_xml, opened_reply, text_xml
+from tests.bot.builders import (
+    LI,
+    SECRET_KEY,
+    Push,
+    a_push,
+    an_account,
+    event_xml,
+    opened_reply,
+    text_xml,
+)
 
 
 @pytest.fixture
@@ -52,7 +60,10 @@ class Phone:
         return self._push(event_xml(event, sender=self.openid, key=key, more=more))
 
     def _push(self, xml: str) -> str:
-        push = a_push(xml, now=self.now)
+        return self.receive(a_push(xml, now=self.now))
+
+    def receive(self, push: Push) -> str:
+        """Bring a push of one's own making; gives the words of the reply."""
         answer = wechat.receive(self.desk, "brand", push.query, push.body, now=self.now)
         self.answers.append(answer)
         if answer == wechat.NOTHING_TO_SAY:
@@ -74,14 +85,3 @@ class Phone:
 def li(desk: Desk, now: datetime) -> Phone:
     """Li's phone."""
     return Phone(desk, now)
-
-
-@pytest.fixture
-def do(database: Database) -> Callable[[Callable[[Session], object]], object]:
-    """Run one act in a transaction of its own."""
-
-    def run(act: Callable[[Session], object]) -> object:
-        with database.transaction() as session:
-            return act(session)
-
-    return run

@@ -1,0 +1,304 @@
+"""The callback doors: one answer for three tries, and nothing but `BadCallback` for the rest."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from sqlmodel import Session, col, select
+
+from bot.fields import BadCallback
+from bot.inbox import Desk
+from bot.wechat import inbound as wechat
+from bot.wecom import inbound as wecom
+from sandbox.crypto import seal, sign
+from store.accounts import UnknownAccount
+from store.db import Database
+from store.grants import Grant
+from store.inbound import InboundMessage, InboundState
+from store.members import Identity
+from store.organisation import Guide, Shop
+from store.relations import Friendship
+from store.touches import Channel
+from tests.bot.builders import (
+    CORP_ID,
+    LI,
+    TOKEN,
+    ZHAO,
+    a_push,
+    event_xml,
+    opened_reply,
+    text_xml,
+)
+from tests.bot.conftest import Phone
+
+Act = Callable[[Callable[[Session], object]], object]
+_POPUP = (
+    "<SubscribeMsgPopupEvent>"
+    "<List><TemplateId>t-1</TemplateId><SubscribeStatusString>accept</SubscribeStatusString>"
+    "<PopupScene>1</PopupScene></List>"
+    "<List><TemplateId>t-2</TemplateId><SubscribeStatusString>reject</SubscribeStatusString>"
+    "<PopupScene>1</PopupScene></List></SubscribeMsgPopupEvent>"
+)
+
+
+def _inbound(desk: Desk) -> list[InboundMessage]:
+    with desk.database.transaction() as session:
+        return list(session.exec(select(InboundMessage).order_by(col(InboundMessage.id))).all())
+
+
+def _grants(desk: Desk) -> list[tuple[Channel, int, str, datetime | None]]:
+    with desk.database.transaction() as session:
+        found = session.exec(select(Grant).order_by(col(Grant.id))).all()
+        return [(one.channel, one.allowance, one.template_id, one.expires_at) for one in found]
+
+
+def test_message_is_written_down_and_answered(li: Phone) -> None:
+    reply = li.say("你好")
+
+    row = _inbound(li.desk)[0]
+    assert "积分" in reply
+    assert (row.outside_id, row.state, row.kind) == (LI, InboundState.ANSWERED, "text")
+    assert row.payload == {"content": "你好"}
+    assert row.member_id == li.member_id
+    assert row.handled_ms is not None
+
+
+def test_three_tries_run_one_handler_and_get_one_reply(li: Phone) -> None:
+    replies = [li.say("你好", number=7) for _ in range(3)]
+
+    plain = {str(opened_reply(answer)) for answer in li.answers}
+    assert len(set(replies)) == len(plain) == 1
+    assert len(_inbound(li.desk)) == 1
+
+
+def test_repeat_gets_the_reply_of_the_first_try_even_later(li: Phone) -> None:
+    li.say("你好", number=7)
+    li.now += timedelta(seconds=10)
+    li.say("你好", number=7)
+
+    assert opened_reply(li.answers[0]) == opened_reply(li.answers[1])
+
+
+def test_same_message_id_of_two_people_is_two_messages(li: Phone, desk: Desk) -> None:
+    zhao = Phone(desk, li.now, openid=ZHAO)
+
+    li.say("你好", number=7)
+    zhao.say("积分", number=7)
+
+    assert [row.outside_id for row in _inbound(desk)] == [LI, ZHAO]
+    assert li.member_id != zhao.member_id
+
+
+def test_two_events_in_one_second_are_two(li: Phone) -> None:
+    one = event_xml("CLICK", key="points")
+    other = one.replace("points", "coupons")
+
+    for xml in (one, other, one):
+        push = a_push(xml, now=li.now)
+        wechat.receive(li.desk, "brand", push.query, push.body, now=li.now)
+
+    assert [row.payload["key"] for row in _inbound(li.desk)] == ["points", "coupons"]
+
+
+@pytest.mark.race
+def test_tries_at_the_same_time_run_one_handler(li: Phone) -> None:
+    push = a_push(text_xml("你好"), now=li.now)
+    barrier, answers = threading.Barrier(4), []
+
+    def knock() -> None:
+        barrier.wait()
+        answers.append(wechat.receive(li.desk, "brand", push.query, push.body, now=li.now))
+
+    threads = [threading.Thread(target=knock) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len({str(opened_reply(answer)) for answer in answers}) == 1
+    assert len(_inbound(li.desk)) == 1
+    assert len(_grants(li.desk)) == 1
+
+
+def test_message_opens_five_for_two_days(li: Phone) -> None:
+    li.say("你好")
+
+    assert _grants(li.desk) == [(Channel.WECHAT_SERVICE, 5, "", li.now + timedelta(hours=48))]
+
+
+@pytest.mark.parametrize("event", ["CLICK", "subscribe", "SCAN", "scancode_push"])
+def test_tap_follow_and_scan_open_three_for_a_minute(li: Phone, event: str) -> None:
+    li.do(event, key="points")
+
+    assert _grants(li.desk) == [(Channel.WECHAT_SERVICE, 3, "", li.now + timedelta(minutes=1))]
+
+
+def test_tap_on_a_menu_in_the_chat_is_a_tap_not_a_message(li: Phone) -> None:
+    menu = "<bizmsgmenuid>points</bizmsgmenuid></xml>"
+    push = a_push(text_xml("查积分").replace("</xml>", menu), now=li.now)
+
+    wechat.receive(li.desk, "brand", push.query, push.body, now=li.now)
+
+    assert _grants(li.desk) == [(Channel.WECHAT_SERVICE, 3, "", li.now + timedelta(minutes=1))]
+
+
+def test_allowed_notice_opens_one_without_an_end(li: Phone) -> None:
+    reply = li.do("subscribe_msg_popup_event", more=_POPUP)
+
+    assert reply == ""
+    assert _grants(li.desk) == [(Channel.WECHAT_NOTICE, 1, "t-1", None)]
+
+
+@pytest.mark.parametrize("event", ["VIEW", "LOCATION", "TEMPLATESENDJOBFINISH", "some_new_event"])
+def test_event_that_asks_nothing_is_taken_in_silence(li: Phone, event: str) -> None:
+    assert li.do(event) == ""
+
+    assert li.answers == ["success"]
+    assert _grants(li.desk) == []
+
+
+def test_leaving_makes_the_person_unreachable_until_they_come_back(li: Phone) -> None:
+    def is_reachable() -> bool:
+        with li.desk.database.transaction() as session:
+            return session.exec(select(Identity.is_reachable)).one()
+
+    li.do("subscribe")
+    li.do("unsubscribe")
+    gone = is_reachable()
+    li.do("subscribe", key="qrscene_shop-1")
+
+    assert (gone, is_reachable()) == (False, True)
+
+
+def test_reply_with_markup_in_it_stays_one_reply(li: Phone) -> None:
+    push = a_push(text_xml("x").replace("[x]", "[]]]]><![CDATA[>]"), now=li.now)
+
+    answer = wechat.receive(li.desk, "brand", push.query, push.body, now=li.now)
+
+    assert set(opened_reply(answer)) == {
+        "ToUserName",
+        "FromUserName",
+        "CreateTime",
+        "MsgType",
+        "Content",
+    }
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "{}",
+        "<xml/>",
+        text_xml("x").replace("MsgType", "Kind"),
+        text_xml("x").replace("FromUserName", "From"),
+        text_xml("x").replace("<MsgId>", "<MsgId>x"),
+        text_xml("x").replace("<MsgId>", "<MsgId>²"),
+        text_xml("x").replace("</xml>", "<Content>y</Content></xml>"),
+        text_xml("x", sender="o" * 80),
+        event_xml("x").replace("Event", "Evt"),
+    ],
+)
+def test_signed_push_that_is_no_message_is_refused_and_leaves_no_trace(li: Phone, xml: str) -> None:
+    push = a_push(xml, now=li.now)
+
+    with pytest.raises(BadCallback):
+        wechat.receive(li.desk, "brand", push.query, push.body, now=li.now)
+
+    assert _inbound(li.desk) == []
+
+
+def test_door_without_an_account_is_refused(desk: Desk, now: datetime) -> None:
+    push = a_push(text_xml("x"), now=now)
+
+    for receive, code in ((wechat.receive, "nobody"), (wechat.receive, "guides")):
+        with pytest.raises(UnknownAccount):
+            receive(desk, code, push.query, push.body, now=now)
+    with pytest.raises(UnknownAccount):
+        wecom.receive(desk, "brand", push.query, push.body, now=now)
+
+
+def test_wechat_door_proves_itself(desk: Desk, now: datetime) -> None:
+    timestamp = str(int(now.timestamp()))
+    query = {"signature": sign(TOKEN, timestamp, "1"), "timestamp": timestamp, "nonce": "1"}
+
+    assert wechat.verify(desk, "brand", query | {"echostr": "42"}, now=now) == "42"
+
+
+def test_wecom_door_proves_itself(desk: Desk, now: datetime) -> None:
+    timestamp = str(int(now.timestamp()))
+    sealed = seal("42", aes_key="abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", receiver=CORP_ID)
+    query = {
+        "msg_signature": sign(TOKEN, timestamp, "1", sealed),
+        "timestamp": timestamp,
+        "nonce": "1",
+        "echostr": sealed,
+    }
+
+    assert wecom.verify(desk, "guides", query, now=now) == "42"
+
+
+def _to_wecom(desk: Desk, xml: str, now: datetime) -> str:
+    push = a_push(xml, now=now, app_id=CORP_ID)
+    return wecom.receive(desk, "guides", push.query, push.body, now=now)
+
+
+def _wang(database: Database) -> int:
+    with database.transaction() as session:
+        shop = Shop(brand_id=1, code="s1", name="Shop")
+        session.add(shop)
+        session.flush()
+        wang = Guide(shop_id=shop.id, userid="wang", name="Wang")
+        session.add(wang)
+        session.flush()
+        return wang.id
+
+
+def _contact_xml(change: str, *, guide: str = "wang") -> str:
+    more = (
+        f"<ChangeType>{change}</ChangeType><UserID>{guide}</UserID>"
+        "<ExternalUserID>wm-li</ExternalUserID>"
+    )
+    return event_xml("change_external_contact", sender="sys", more=more)
+
+
+def test_contact_added_and_removed_is_a_friendship_with_an_end(desk: Desk, now: datetime) -> None:
+    wang_id = _wang(desk.database)
+
+    added = _to_wecom(desk, _contact_xml("add_external_contact"), now)
+    again = _to_wecom(desk, _contact_xml("add_external_contact"), now)
+    later = now + timedelta(minutes=5)
+    removed = _to_wecom(desk, _contact_xml("del_follow_user"), later)
+
+    with desk.database.transaction() as session:
+        friendship = session.exec(select(Friendship)).one()
+        identity = session.exec(select(Identity)).one()
+    assert (added, again, removed) == ("", "", "")
+    assert (friendship.guide_id, friendship.member_id) == (wang_id, identity.member_id)
+    assert (identity.account, identity.outside_id) == (CORP_ID, "wm-li")
+    assert friendship.until == later
+
+
+def test_contact_of_somebody_who_is_no_guide_is_not_kept(desk: Desk, now: datetime) -> None:
+    _to_wecom(desk, _contact_xml("add_external_contact", guide="boss"), now)
+
+    with desk.database.transaction() as session:
+        assert session.exec(select(Identity)).all() == []
+    assert len(_inbound(desk)) == 1
+
+
+def test_guide_who_writes_is_shown_the_workbench(desk: Desk, now: datetime) -> None:
+    answer = _to_wecom(desk, text_xml("任务", sender="wang"), now)
+
+    assert "https://x.example/guide" in opened_reply(answer, app_id=CORP_ID)["Content"]
+
+
+@pytest.mark.parametrize("event", ["enter_agent", "template_card_event", "view"])
+def test_event_of_a_guide_is_written_down_in_silence(desk: Desk, now: datetime, event: str) -> None:
+    more = "<TaskId>t-1</TaskId>"
+
+    answer = _to_wecom(desk, event_xml(event, sender="wang", key="done", more=more), now)
+
+    row = _inbound(desk)[0]
+    assert answer == ""
+    assert (row.kind, row.outside_id, row.payload["task_id"]) == (event, "wang", "t-1")

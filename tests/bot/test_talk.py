@@ -1,0 +1,311 @@
+"""What the bot says: one story per wish, through the real door."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlmodel import select
+
+from bot.handlers import gift
+from store import coupons, inbound, members, points, relations
+from store.consents import Suppression
+from store.coupons import Coupon, CouponKind, CouponPlan, CouponState, Gift
+from store.inbound import Conversation, InboundMessage, InboundState
+from store.members import Identity
+from store.organisation import Guide, Shop
+from store.tokens import digest
+from tests.bot.builders import LI, a_push, text_xml
+from tests.bot.conftest import Phone
+
+
+def _coupon(li: Phone, name: str, *, days: int = 30, hops: int = 1) -> int:
+    """Give Li a coupon of a plan of its own."""
+    with li.desk.database.transaction() as session:
+        plan = CouponPlan(
+            code=name,
+            name=name,
+            kind=CouponKind.AMOUNT_OFF,
+            value=2000,
+            min_spend_fen=10000,
+            valid_days=days,
+            gift_hops=hops,
+        )
+        session.add(plan)
+        session.flush()
+        coupon = coupons.issue(
+            session, plan.id, li.member_id, reason="test", source_id=name, now=li.now
+        )
+        return coupon.id
+
+
+def _state(li: Phone, coupon_id: int) -> CouponState:
+    with li.desk.database.transaction() as session:
+        return session.get_one(Coupon, coupon_id).state
+
+
+def test_points_are_told_with_what_expires_soon(li: Phone) -> None:
+    li.say("你好")
+    with li.desk.database.transaction() as session:
+        for source, given, days in (("a", 100, 30), ("b", 60, 300)):
+            points.earn(
+                session,
+                li.member_id,
+                given,
+                reason="test",
+                source_id=source,
+                now=li.now,
+                expires_at=li.now + timedelta(days=days),
+            )
+
+    reply = li.say("我的积分")
+
+    assert "您现在有 160 积分" in reply
+    assert "其中 100 积分" in reply
+    assert "获得 +60" in reply
+
+
+def test_points_of_a_stranger_are_nought(li: Phone) -> None:
+    assert li.say("积分") == "您现在有 0 积分。"
+
+
+def test_menu_and_words_lead_to_the_same_answer(li: Phone) -> None:
+    assert li.do("CLICK", key="points") == li.say("积分")
+
+
+def test_usable_coupons_are_listed_the_first_to_expire_on_top(li: Phone) -> None:
+    li.say("你好")
+    _coupon(li, "迎新券", days=30)
+    _coupon(li, "生日券", days=7)
+
+    reply = li.say("优惠券")
+
+    assert "您有 2 张可用的券" in reply
+    assert "满100元可用" in reply
+    assert reply.index("生日券") < reply.index("迎新券")
+
+
+def test_somebody_without_coupons_is_told_so(li: Phone) -> None:
+    assert "没有可用的券" in li.say("优惠券")
+
+
+def test_card_is_offered_to_a_member_and_joining_to_a_visitor(li: Phone) -> None:
+    invited = li.say("会员卡")
+    with li.desk.database.transaction() as session:
+        members.bind_mobile(session, li.member_id, "13800005678", now=li.now)
+    shown = li.say("会员卡")
+
+    assert "绑定手机号" in invited
+    assert "您的会员卡" in shown
+    assert "https://x.example/m/card" in shown
+
+
+def test_own_guide_is_named_with_the_shop(li: Phone) -> None:
+    nobody = li.say("导购")
+    with li.desk.database.transaction() as session:
+        shop = Shop(brand_id=1, code="s1", name="中山路店", address="中山路 1 号")
+        session.add(shop)
+        session.flush()
+        wang = Guide(shop_id=shop.id, userid="wang", name="王芳")
+        session.add(wang)
+        session.flush()
+        relations.own(session, li.member_id, wang.id, now=li.now)
+
+    assert "还没有专属顾问" in nobody
+    assert li.say("我的导购是谁") == "您的专属顾问是中山路店的王芳。门店地址：中山路 1 号。"
+
+
+@pytest.mark.parametrize("words", ["退订", "TD", "t", "\uff2e", "【R】", "不要再发了！", "取消"])
+def test_stop_word_stops_everything_at_once(li: Phone, words: str) -> None:
+    reply = li.say(words)
+
+    with li.desk.database.transaction() as session:
+        stop = session.exec(select(Suppression)).one()
+    assert "已为您退订" in reply
+    assert (stop.member_id, stop.channel, stop.lifted_at) == (li.member_id, "", None)
+
+
+def test_resume_lifts_the_stop(li: Phone) -> None:
+    li.say("退订")
+
+    reply = li.say("恢复")
+
+    with li.desk.database.transaction() as session:
+        stop = session.exec(select(Suppression)).one()
+    assert "欢迎回来" in reply
+    assert stop.lifted_at == li.now
+
+
+def test_story_with_a_keyword_in_it_is_not_a_command(li: Phone) -> None:
+    reply = li.say("我昨天在你们店里买了茶，店员说有积分可是我没有看到")
+
+    assert reply.startswith("我能帮您")
+
+
+def test_picture_gets_help_instead_of_silence(li: Phone) -> None:
+    push = a_push(text_xml("x").replace("[text]", "[image]"), now=li.now)
+
+    assert li.receive(push).startswith("我能帮您")
+
+
+def test_follower_is_welcomed(li: Phone) -> None:
+    assert li.do("subscribe", key="qrscene_shop-1").startswith("欢迎关注")
+
+
+def test_only_coupon_is_given_after_one_question(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+
+    asked = li.say("送券给朋友")
+    given = li.say("确认")
+
+    token = given.split("/m/gift/")[1].split()[0]
+    with li.desk.database.transaction() as session:
+        made = session.exec(select(Gift)).one()
+    assert "把“迎新券”送给朋友，对吗" in asked
+    assert made.token_hash == digest(token)
+    assert _state(li, coupon_id) is CouponState.GIFTING
+
+
+def test_one_of_several_coupons_is_chosen_by_number(li: Phone) -> None:
+    li.say("你好")
+    first, second = _coupon(li, "生日券", days=7), _coupon(li, "迎新券", days=30)
+
+    listed = li.say("转赠")
+    asked = li.say("2")
+    li.say("好的")
+
+    assert "1. 生日券" in listed
+    assert "2. 迎新券" in listed
+    assert "把“迎新券”送给朋友" in asked
+    assert (_state(li, first), _state(li, second)) == (CouponState.AVAILABLE, CouponState.GIFTING)
+
+
+@pytest.mark.parametrize("words", ["0", "3", "99999999999999999999", "那张红的"])
+def test_answer_that_is_no_choice_repeats_the_question(li: Phone, words: str) -> None:
+    li.say("你好")
+    _coupon(li, "生日券", days=7)
+    _coupon(li, "迎新券")
+    listed = li.say("转赠")
+
+    assert li.say(words) == listed
+
+
+@pytest.mark.parametrize("words", ["取消", "算了", "不送了", "N"])
+def test_cancel_word_ends_the_gift_and_stops_nothing_else(li: Phone, words: str) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+
+    reply = li.say(words)
+
+    with li.desk.database.transaction() as session:
+        left = session.exec(select(Conversation)).all()
+        stops = session.exec(select(Suppression)).all()
+    assert "不送了" in reply
+    assert (left, stops) == ([], [])
+    assert _state(li, coupon_id) is CouponState.AVAILABLE
+
+
+def test_clear_stop_counts_in_the_middle_of_a_gift(li: Phone) -> None:
+    li.say("你好")
+    _coupon(li, "迎新券")
+    li.say("送券")
+
+    assert "已为您退订" in li.say("退订")
+
+
+def test_question_in_between_does_not_lose_the_gift(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+    li.say("积分")
+
+    li.say("确认")
+
+    assert _state(li, coupon_id) is CouponState.GIFTING
+
+
+def test_gift_that_waits_too_long_is_forgotten(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+    li.now += timedelta(minutes=10)
+
+    reply = li.say("确认")
+
+    assert reply.startswith("我能帮您")
+    assert _state(li, coupon_id) is CouponState.AVAILABLE
+
+
+def test_coupon_that_may_not_travel_is_not_offered(li: Phone) -> None:
+    li.say("你好")
+    _coupon(li, "专属券", hops=0)
+
+    assert li.say("送券") == "您现在没有可以转赠的券。"
+
+
+def test_refused_gift_is_told_and_ends_the_talk(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+    with li.desk.database.transaction() as session:
+        session.get_one(Coupon, coupon_id).state = CouponState.REVOKED
+
+    reply = li.say("确认")
+
+    with li.desk.database.transaction() as session:
+        assert session.exec(select(Conversation)).all() == []
+        assert session.exec(select(Gift)).all() == []
+    assert "/m/gift/" not in reply
+    assert reply
+
+
+def test_link_of_a_gift_is_not_readable_in_the_record(li: Phone) -> None:
+    li.say("你好")
+    _coupon(li, "迎新券")
+    li.say("送券")
+    given = li.say("确认", number=7)
+    token = given.split("/m/gift/")[1].split()[0]
+
+    with li.desk.database.transaction() as session:
+        kept = [row.reply for row in session.exec(select(InboundMessage)).all()]
+
+    assert token not in str(kept)
+    assert li.say("确认", number=7) == given
+
+
+def test_fault_in_a_handler_is_a_sentence_not_a_stack_trace(li: Phone) -> None:
+    li.say("你好")
+    with li.desk.database.transaction() as session:
+        identity = session.exec(select(Identity)).one()
+        # A step whose facts are lost, as after a bad deployment.
+        inbound.begin_talk(session, identity.id, gift.CHOOSE, facts={}, now=li.now)
+
+    reply = li.say("1")
+
+    with li.desk.database.transaction() as session:
+        rows = session.exec(select(InboundMessage)).all()
+    assert "小状况" in reply
+    assert [row.state for row in rows] == [InboundState.ANSWERED, InboundState.FAILED]
+
+
+@pytest.mark.race
+def test_two_confirmations_at_once_make_one_gift(li: Phone) -> None:
+    li.say("你好")
+    _coupon(li, "迎新券")
+    li.say("送券")
+    barrier = threading.Barrier(2)
+
+    def confirm() -> None:
+        phone = Phone(li.desk, li.now, LI)
+        barrier.wait()
+        phone.say("确认")
+
+    threads = [threading.Thread(target=confirm) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with li.desk.database.transaction() as session:
+        assert len(session.exec(select(Gift)).all()) == 1

@@ -1,0 +1,135 @@
+"""The bot's words: every one is there, renders and is short enough."""
+
+from datetime import UTC, date, datetime
+from inspect import signature
+from string import Formatter
+
+import pytest
+from jinja2 import UndefinedError
+
+from content import phrases
+from content.messages import MessageKind, render
+from content.phrases import PART, WHOLE, Intent, means, normal
+from store.coupons import CouponState
+from store.errors import NotFound, Refusal
+from store.points import EntryKind, NotEnoughPoints
+
+# What a passive reply may hold (wechat-oa.md §4).
+_LIMIT = 2048
+_DAY = date(2026, 3, 31)
+_LINK = "https://members.brand.example/m/gift/abcdefghijklmnopqrstuv"
+_COUPON = {
+    "name": "满一百减二十元迎新优惠券",
+    "min_spend_fen": 10000,
+    "ends_on": _DAY,
+    "code": "A" * 12,
+}
+_ENTRY = {"on": _DAY, "label": "退货扣回", "points": -120}
+SAMPLES: dict[MessageKind, dict[str, object]] = {
+    MessageKind.WELCOME: {},
+    MessageKind.HELP: {},
+    MessageKind.POINTS: {"balance": 1280, "expiring": 90, "before": _DAY, "entries": [_ENTRY] * 5},
+    MessageKind.COUPONS: {"coupons": [_COUPON] * 8, "total": 30, "url": _LINK},
+    MessageKind.CARD: {"is_member": True, "url": _LINK},
+    MessageKind.GUIDE: {"name": "王芳", "shop": "中山路店", "address": "中山路 1 号"},
+    MessageKind.GIFT_CHOOSE: {"coupons": [_COUPON] * 9},
+    MessageKind.GIFT_CONFIRM: {"name": "迎新券", "hours": 24},
+    MessageKind.GIFT_OFFERED: {
+        "name": "迎新券",
+        "url": _LINK,
+        "ends": datetime(2026, 3, 31, 12, 5, tzinfo=UTC),
+    },
+    MessageKind.GIFT_NONE: {},
+    MessageKind.GIFT_CANCELLED: {},
+    MessageKind.STOPPED: {},
+    MessageKind.RESUMED: {},
+    MessageKind.GUIDE_DESK: {"url": _LINK},
+}
+
+
+def test_every_message_has_a_sample() -> None:
+    assert set(SAMPLES) == set(MessageKind)
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+def test_message_renders_within_the_platforms_limit(kind: MessageKind) -> None:
+    text = render(kind, **SAMPLES[kind])
+
+    assert 0 < len(text.encode()) <= _LIMIT
+    assert "\n\n" not in text
+
+
+def test_message_without_its_facts_does_not_render() -> None:
+    with pytest.raises(UndefinedError):
+        render(MessageKind.GIFT_CONFIRM, name="迎新券")
+
+
+def test_dates_and_money_read_as_chinese() -> None:
+    text = render(MessageKind.COUPONS, coupons=[_COUPON], total=1, url=_LINK)
+
+    assert "满100元可用" in text
+    assert "2026年3月31日前有效" in text
+
+
+def test_debt_of_points_is_explained() -> None:
+    text = render(MessageKind.POINTS, balance=-20, expiring=0, before=_DAY, entries=[])
+
+    assert text == "您的积分是 -20：退货扣回的部分，会由之后的积分先补上。"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [("【\uff54\uff44】。", "TD"), (" 退 订 ", "退订"), ("\uff12", "2"), ("好的！", "好的")],
+)
+def test_words_are_folded_before_they_are_compared(text: str, plain: str) -> None:
+    assert normal(text) == plain
+
+
+@pytest.mark.parametrize("intent", Intent)
+def test_every_keyword_is_written_as_it_is_compared(intent: Intent) -> None:
+    words = WHOLE.get(intent, frozenset()) | PART.get(intent, frozenset())
+
+    assert words
+    assert all(normal(word) == word for word in words)
+
+
+def test_letter_inside_a_word_is_no_stop() -> None:
+    assert means("t", Intent.STOP)
+    assert not means("tea", Intent.STOP)
+    assert not means("Nice", Intent.STOP)
+
+
+def test_clear_stops_do_not_mean_cancel() -> None:
+    assert {"退订", "TD", "R", "T"} <= phrases.HARD_STOPS
+    assert not phrases.HARD_STOPS & WHOLE[Intent.CANCEL]
+
+
+@pytest.mark.parametrize("kind", phrases.REFUSALS)
+def test_sentence_of_a_refusal_uses_only_facts_it_has(kind: type[Refusal]) -> None:
+    names = {name for _, name, _, _ in Formatter().parse(phrases.REFUSALS[kind]) if name}
+
+    given = set(signature(kind.__init__).parameters) | _set_in_init(kind)
+
+    assert names <= given
+
+
+def _set_in_init(kind: type[Refusal]) -> set[str]:
+    return set(kind.__init__.__code__.co_names) if "__init__" in vars(kind) else set()
+
+
+def test_refusal_tells_its_facts() -> None:
+    refusal = NotEnoughPoints(balance=30, asked=100)
+
+    assert phrases.of_refusal(refusal) == "积分不够哦，现在可用 30 分。"
+
+
+def test_refusal_without_a_sentence_says_that_of_its_family() -> None:
+    class NoSuchTea(NotFound):
+        pass
+
+    assert phrases.of_refusal(NoSuchTea()) == phrases.REFUSALS[NotFound]
+
+
+def test_every_state_a_member_reads_has_a_label() -> None:
+    assert set(phrases.COUPON_STATES) == set(CouponState)
+    assert set(phrases.POINTS_LABELS) == set(EntryKind)
