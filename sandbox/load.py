@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from sandbox.journey import write_csvs
-from sandbox.stage import BRAND_CODE, WECHAT_CODE, WECOM_CODE
+from sandbox.stage import APP_ID, BRAND_CODE, CORP_ID
 from store.audit import AuditEntry, note
 from store.db import Database, Session
 from store.imports.run import Options, import_file
@@ -76,7 +76,7 @@ def people(session: Session) -> Mapping[str, object]:
     followers = session.exec(
         select(Identity.outside_id, Identity.unionid, Member.name)
         .join(Member, col(Member.id) == col(Identity.member_id))
-        .where(Identity.channel == IdentityChannel.WECHAT, Identity.account == WECHAT_CODE)
+        .where(Identity.channel == IdentityChannel.WECHAT, Identity.account == APP_ID)
         .order_by(col(Member.id))
     )
     guides = session.exec(select(Guide).where(Guide.status == GuideStatus.ACTIVE))
@@ -101,7 +101,7 @@ def _contacts(session: Session) -> dict[str, list[dict[str, str]]]:
         .where(
             col(Friendship.until).is_(None),
             Identity.channel == IdentityChannel.WECOM,
-            Identity.account == WECOM_CODE,
+            Identity.account == CORP_ID,
             Guide.status == GuideStatus.ACTIVE,
         )
         .order_by(col(Friendship.id))
@@ -149,7 +149,7 @@ def _import(
     """Import one of the files; every row of it must land."""
     started = time.monotonic()
     options = Options(
-        brand=BRAND_CODE, source=SOURCE, wechat_account=WECHAT_CODE, wecom_account=WECOM_CODE
+        brand=BRAND_CODE, source=SOURCE, wechat_account=APP_ID, wecom_account=CORP_ID
     )
     path = folder / f"{kind}.csv"
     steps = _Steps(kind, say)

@@ -13,7 +13,7 @@ from store.clock import now
 from store.embedded import EmbeddedServerError, Servers, hold_servers
 from store.errors import Refusal
 from store.settings import Settings
-from web import doctor
+from web import doctor, imports, run
 
 _GROUP = "zhiyin.commands"
 
@@ -94,6 +94,10 @@ def servers(settings: Settings) -> Iterator[Servers]:
     """The servers of the settings or embedded ones; what takes time is said on standard error."""
     with hold_servers(settings, lambda sentence: click.echo(sentence, err=True)) as held:
         yield held
+
+
+for _command in (run.serve, run.work, run.tick, imports.import_):
+    main.add_command(_command)
 
 
 def _entries() -> dict[str, EntryPoint]:

@@ -31,8 +31,8 @@ _PARTS_OF_A_STEP = 10
 )
 @click.option("--brand", help="Code of the brand; the only one otherwise.")
 @click.option("--source", default="csv", show_default=True, help="Where the orders come from.")
-@click.option("--account", help="Code of the official account that the openids belong to.")
-@click.option("--wecom-account", help="Code of the WeCom app that the external_userids belong to.")
+@click.option("--account", help="The appid of the official account that the openids belong to.")
+@click.option("--wecom-account", help="The corp id of the WeCom that the external_userids belong to.")
 def import_(  # noqa: PLR0913 -- click hands every option over by name
     kind: str,
     file: Path,

@@ -48,7 +48,7 @@ class ImportFailed(Refusal):
 
 @dataclass(frozen=True)
 class Options:
-    """What a person may choose. `wechat_account` and `wecom_account` are account codes."""
+    """What a person may choose. `wechat_account` is an appid, `wecom_account` a corp id."""
 
     brand: str | None = None
     source: str = "csv"
