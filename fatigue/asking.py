@@ -75,9 +75,15 @@ def ask_again(
     now: datetime,
     lease_minutes: int = LEASE_MINUTES,
 ) -> list[Touch]:
-    """Ask once more for touches that are due, as they were asked for the first time."""
-    query = select(Touch).where(facts.among(Touch.id, touch_ids)).order_by(col(Touch.id))
-    fresh = query.execution_options(populate_existing=True)
+    """Ask once more for touches that are due, as they were asked for the first time.
+
+    A touch that a merge hands to another member right now is left out, for the next time.
+    """
+    wanted = facts.among(Touch.id, touch_ids)
+    members = set(session.exec(select(Touch.member_id).where(wanted)).all())
+    facts.lock(session, members)
+    query = select(Touch).where(wanted, facts.among(Touch.member_id, members))
+    fresh = query.order_by(col(Touch.id)).execution_options(populate_existing=True)
     asks = [ask_of(touch) for touch in session.exec(fresh).all()]
     return ask_many(session, asks, now=now, lease_minutes=lease_minutes)
 

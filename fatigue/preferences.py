@@ -8,22 +8,19 @@ from datetime import datetime
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session, col, select
 
-from fatigue import facts
-from store import consents
-from store.consents import Consent, Purpose
+from store import consents, members
+from store.consents import EVERYWHERE, Consent, Purpose
 from store.touches import Channel
 
 # Marks a consent that "less" took back, so that "resume" gives back no more than that.
 LESS = "less"
-_EVERYWHERE = ""
 
 
 def stop(
     session: Session, member_id: int, *, reason: str, channel: Channel | None = None, now: datetime
 ) -> None:
     """Never again, on one channel or on all, until the member says otherwise."""
-    facts.lock(session, [member_id])
-    consents.stop(session, member_id, channel=channel or _EVERYWHERE, reason=reason, now=now)
+    consents.stop(session, member_id, channel=channel or EVERYWHERE, reason=reason, now=now)
 
 
 def pause(
@@ -35,32 +32,25 @@ def pause(
     channel: Channel | None = None,
     now: datetime,
 ) -> None:
-    """Silence until an instant, on one channel or on all."""
-    facts.lock(session, [member_id])
-    consents.stop(
-        session,
-        member_id,
-        channel=channel or _EVERYWHERE,
-        reason=reason,
-        until=until,
-        now=now,
-    )
+    """Silence until an instant, on one channel or on all; a longer silence that holds is kept."""
+    place = channel or EVERYWHERE
+    consents.stop(session, member_id, channel=place, reason=reason, until=until, now=now)
 
 
 def less(session: Session, member_id: int, *, source: str = "chat", now: datetime) -> None:
     """No more marketing on any channel; care and what the member's own business needs stay."""
-    facts.lock(session, [member_id])
-    for consent in _newest_marketing(session, member_id):
+    member = members.lock(session, member_id)
+    for consent in _newest_marketing(session, member.id):
         if consent.is_granted:
             _state_marketing(session, consent, is_granted=False, source=source, now=now)
 
 
 def resume(session: Session, member_id: int, *, source: str = "chat", now: datetime) -> None:
     """As before: lift every stop and pause, and give back the consents that `less` took."""
-    facts.lock(session, [member_id])
-    for channel in (_EVERYWHERE, *Channel):
-        consents.lift(session, member_id, channel=channel, now=now)
-    for consent in _newest_marketing(session, member_id):
+    member = members.lock(session, member_id)
+    for channel in (EVERYWHERE, *Channel):
+        consents.lift(session, member.id, channel=channel, now=now)
+    for consent in _newest_marketing(session, member.id):
         if not consent.is_granted and consent.text_version == LESS:
             _state_marketing(session, consent, is_granted=True, source=source, now=now)
 
