@@ -127,7 +127,7 @@ def _put(session: Session, row: Any) -> Any:
 
 
 def _put_accounts(session: Session, brand: Brand, secret_key: str, now: datetime) -> None:
-    keys = {"token": SecretStr("sandboxToken"), "aes_key": SecretStr(AES_KEY)}
+    keys: dict[str, Any] = {"token": SecretStr("sandboxToken"), "aes_key": SecretStr(AES_KEY)}
     wechat = AccountForm(
         brand_id=brand.id,
         platform=Platform.WECHAT,
@@ -253,7 +253,7 @@ def a_task(
 ) -> CareTask:
     """A care task of Wang's for a member, with a draft and a reason."""
     member = member or a_member(scene)
-    facts = {
+    facts: dict[str, Any] = {
         "reason": "上次是 9 天前",
         "draft": "李雨桐您好，\n这周牛奶很新鲜。",
         "deadline_at": scene.campaign.deadline_at,
@@ -340,6 +340,7 @@ def a_sale(scene: Scene, task: CareTask, *, amount_fen: int = 88_60) -> Attribut
         attributed_at=scene.now,
     )
     scene.add(credit)
+    assert task.guide_id is not None
     scene.add(
         Commission(
             attribution_id=credit.id,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlmodel import Session
 
 from store import gifts
-from store.coupons import Coupon, CouponKind, CouponPlan, Gift, GiftState
+from store.coupons import Coupon, CouponKind, CouponPlan, CouponState, Gift, GiftState
 from store.members import Member
 
 
@@ -17,7 +17,9 @@ class Look(StrEnum):
     OPEN = "open"
     OWN = "own"
     MINE = "mine"
+    SPENT = "spent"
     TAKEN = "taken"
+    FULL = "full"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
@@ -36,7 +38,7 @@ class Worth:
 class GiftView:
     """The page. `giver` is the first character of the name: enough for a friend, no more.
 
-    `code` is shown only to the one who claimed it.
+    `code` is shown only to the one who claimed the coupon and still has it.
     """
 
     look: Look
@@ -52,7 +54,7 @@ def read(session: Session, token: str, person: Member | None, *, now: datetime) 
     gift = gifts.by_token(session, token)
     coupon = session.get_one(Coupon, gift.coupon_id)
     plan = session.get_one(CouponPlan, coupon.plan_id)
-    look = _look(gift, person.id if person is not None else None, now)
+    look = _look(gift, coupon, person.id if person is not None else None, now)
     return GiftView(
         look=look,
         giver=session.get_one(Member, gift.giver_id).name[:1],
@@ -68,11 +70,11 @@ def worth_of(plan: CouponPlan) -> Worth:
     return Worth(plan.name, plan.kind, plan.value, plan.min_spend_fen)
 
 
-def _look(gift: Gift, person_id: int | None, now: datetime) -> Look:
+def _look(gift: Gift, coupon: Coupon, person_id: int | None, now: datetime) -> Look:
     match gift.state:
         case GiftState.CLAIMED:
             is_mine = person_id is not None and gift.claimed_by_id == person_id
-            return Look.MINE if is_mine else Look.TAKEN
+            return _claimed_look(coupon, gift.claimed_by_id, now) if is_mine else Look.TAKEN
         case GiftState.CANCELLED:
             return Look.CANCELLED
         case GiftState.EXPIRED:
@@ -81,3 +83,9 @@ def _look(gift: Gift, person_id: int | None, now: datetime) -> Look:
             if gift.expires_at <= now:
                 return Look.EXPIRED
             return Look.OWN if gift.giver_id == person_id else Look.OPEN
+
+
+def _claimed_look(coupon: Coupon, person_id: int | None, now: datetime) -> Look:
+    """Since the claim it may have been used or given on, and then its code is not theirs."""
+    is_usable = coupon.state is CouponState.AVAILABLE and coupon.expires_at > now
+    return Look.MINE if is_usable and coupon.member_id == person_id else Look.SPENT

@@ -1,5 +1,7 @@
 """Member pages at `/m`, opened from WeChat: the list of goods, a gift, the card."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -8,15 +10,15 @@ from bot.wechat.client import PageVisitor
 from guide_tasks import progress
 from store import gifts, members
 from store.accounts import Account, Platform
-from store.errors import WrongState
+from store.errors import Exhausted, WrongState
 from store.members import IdentityChannel
 from web import oauth
 from web.deps import PartsDep
 from web.entry import DoorRoute, first_account
 from web.member import card_page, gift_page, picks_page
 from web.member.barcodes import qr
-from web.member.entry import VisitDep
-from web.member.gift_page import Look
+from web.member.entry import Visit, VisitDep
+from web.member.gift_page import GiftView, Look
 from web.origin import OwnPostsOnly
 from web.pages import page
 from web.parts import Parts
@@ -68,29 +70,39 @@ def show_picks(token: str, visit: VisitDep) -> Response:
 def show_gift(token: str, visit: VisitDep) -> Response:
     """A coupon from a friend."""
     gift = gift_page.read(visit.session, token, visit.person, now=visit.now)
+    return _gift(visit, token, gift)
+
+
+@router.post("/gift/{token}/claim")
+def claim_gift(token: str, visit: VisitDep) -> Response:
+    """Take the coupon; what stands in the way is said on the gift's own page."""
+    person = visit.someone()
+    gift = gift_page.read(visit.session, token, person, now=visit.now)
+    if gift.look is not Look.OPEN:
+        return _to(f"/m/gift/{token}")
+    try:
+        with visit.session.begin_nested():
+            gifts.claim(visit.session, token, person.id, now=visit.now)
+    except gifts.GiftToSelf:
+        return _gift(visit, token, replace(gift, look=Look.OWN), status_code=409)
+    except Exhausted:
+        return _gift(visit, token, replace(gift, look=Look.FULL), status_code=409)
+    except WrongState:
+        # Somebody was faster, or the giver took it back meanwhile: the page says which.
+        return _to(f"/m/gift/{token}")
+    return _to(f"/m/gift/{token}")
+
+
+def _gift(visit: Visit, token: str, gift: GiftView, *, status_code: int = 200) -> Response:
     return page(
         visit.request,
         "member/gift.html",
+        status_code=status_code,
         token=token,
         gift=gift,
         is_known=visit.person is not None,
         code_qr=qr(gift.code) if gift.code else "",
     )
-
-
-@router.post("/gift/{token}/claim")
-def claim_gift(token: str, visit: VisitDep) -> Response:
-    """Take the coupon; what stands in the way is shown on the gift's page."""
-    person = visit.someone()
-    gift = gift_page.read(visit.session, token, person, now=visit.now)
-    if gift.look is Look.OPEN:
-        try:
-            with visit.session.begin_nested():
-                gifts.claim(visit.session, token, person.id, now=visit.now)
-        except WrongState:
-            # Somebody was faster, or the giver took it back: the page says which.
-            return _to(f"/m/gift/{token}")
-    return _to(f"/m/gift/{token}")
 
 
 @router.get("/gift/{token}/claim")

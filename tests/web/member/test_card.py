@@ -1,0 +1,94 @@
+"""The member's card, and logging in with WeChat through the sandbox and the real client."""
+
+from datetime import timedelta
+
+import httpx
+from sqlmodel import select
+
+from store import points
+from store.members import Identity, Member
+from tests.sandbox.builders import LI
+from tests.web.browser import Browser
+from tests.web.scene import Scene, a_coupon, a_member, an_identity
+
+
+def _through_wechat(browser: Browser, *, is_snapshot: bool = False) -> httpx.Response:
+    """Li opens her card, WeChat says who she is, and she comes back."""
+    there = browser.get("/m/card").headers["location"]
+    cookies = {"sandbox_person": LI} | ({"sandbox_snapshot": "1"} if is_snapshot else {})
+    return browser.follow(httpx.get(there, cookies=cookies, trust_env=False))
+
+
+def test_card_shows_points_coupons_and_what_ends_soon(scene: Scene) -> None:
+    member = a_member(scene, "李雨桐")
+    a_coupon(scene, member, code="K7M2PQ9RTX4A")
+    with scene.database.transaction() as session:
+        for number, days in enumerate((30, 300)):
+            points.earn(
+                session,
+                member.id,
+                600,
+                reason="test",
+                source_id=str(number),
+                expires_at=scene.now + timedelta(days=days),
+                now=scene.now,
+            )
+
+    page = scene.phone(an_identity(scene, member)).get("/m/card").text
+
+    for words in ("李雨桐", "金卡", member.card_no, "1,200", "600 分将在", "K7M2PQ9RTX4A"):
+        assert words in page
+    assert str(member.mobile) not in page
+
+
+def test_card_is_the_own_one_only(scene: Scene) -> None:
+    zhao = a_member(scene, "赵敏")
+    a_coupon(scene, zhao, code="ZHAO22222222")
+
+    page = scene.phone(an_identity(scene, a_member(scene, "李雨桐"))).get("/m/card").text
+
+    assert "赵敏" not in page
+    assert "ZHAO22222222" not in page
+
+
+def test_stranger_logs_in_with_wechat_and_becomes_a_visitor(scene: Scene) -> None:
+    browser = scene.browser()
+
+    answer = _through_wechat(browser)
+
+    assert answer.headers["location"] == "/m/card"
+    assert browser.follow(answer).status_code == 200
+    with scene.database.transaction() as session:
+        identity = session.exec(select(Identity).where(Identity.outside_id == LI)).one()
+        assert session.get_one(Member, identity.member_id).mobile is None
+
+
+def test_member_who_is_known_comes_back_to_the_own_card(scene: Scene) -> None:
+    an_identity(scene, a_member(scene, "李雨桐"), LI)
+    browser = scene.browser()
+
+    page = browser.follow(_through_wechat(browser)).text
+
+    assert "李雨桐" in page
+
+
+def test_snapshot_makes_no_member_and_says_what_to_do(scene: Scene) -> None:
+    browser = scene.browser()
+
+    answer = _through_wechat(browser, is_snapshot=True)
+
+    assert "使用完整服务" in answer.text
+    assert browser.get("/m/card").status_code == 303
+    with scene.database.transaction() as session:
+        assert session.exec(select(Identity)).all() == []
+
+
+def test_way_back_that_was_not_begun_here_is_refused(scene: Scene) -> None:
+    answer = scene.browser().get("/m/login/back?code=stolen&state=0")
+
+    assert answer.status_code == 403
+    assert "登录没有成功" in answer.text
+
+
+def test_session_of_the_workbench_does_not_open_member_pages(scene: Scene) -> None:
+    assert scene.guide().get("/m/card").status_code == 303
