@@ -67,7 +67,7 @@ def choices(session: Session) -> Choices:
         .limit(_CATEGORIES)
     )
     return Choices(
-        pieces=[_piece(piece) for piece in all_pieces(session)],
+        pieces=[choice for choice in map(_piece, all_pieces(session)) if choice is not None],
         coupon_plans=coupon_plans(session),
         levels=_pairs(session, select(Level.code, Level.name).order_by(col(Level.rank))),
         tags=_pairs(session, select(Tag.code, Tag.name).order_by(Tag.group_name, Tag.name)),
@@ -86,8 +86,13 @@ def _pairs(session: Session, query: Any) -> list[tuple[str, str]]:
     return [(code, name) for code, name in session.exec(query).all()]
 
 
-def _piece(piece: ContentPiece) -> PieceChoice:
-    return PieceChoice(piece.code, piece.title, piece.category, pieces.render(piece.text, EXAMPLE))
+def _piece(piece: ContentPiece) -> PieceChoice | None:
+    """The piece with its example; one that cannot be rendered is not offered."""
+    try:
+        example = pieces.render(piece.text, EXAMPLE)
+    except pieces.BadPiece:
+        return None
+    return PieceChoice(piece.code, piece.title, piece.category, example)
 
 
 def plan_keys(session: Session) -> dict[str, int]:

@@ -1,0 +1,21 @@
+"""Every silence of the gate can be said in Chinese."""
+
+from content.rule_phrases import rule_phrase
+from fatigue.policies import DEFAULT_RULES
+from fatigue.rules import REASONS
+
+
+def test_every_rule_and_reason_has_words_of_its_own() -> None:
+    names = {rule.name for rule in DEFAULT_RULES} | REASONS
+
+    wordless = {name for name in names if rule_phrase(name) == name}
+
+    assert wordless == set()
+
+
+def test_rule_of_the_house_keeps_its_name() -> None:
+    assert rule_phrase("新店开业期") == "新店开业期"
+
+
+def test_silence_without_a_rule_says_so() -> None:
+    assert rule_phrase("") == "原因没有记录"
