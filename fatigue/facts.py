@@ -10,7 +10,16 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, cast, func, or_, 
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session, col
 
-from fatigue.rules import CalendarCap, LifetimeCap, MinGap, Period, Policy, RollingCap, is_zone
+from fatigue.rules import (
+    CalendarCap,
+    GrantRule,
+    LifetimeCap,
+    MinGap,
+    Period,
+    Policy,
+    RollingCap,
+    is_zone,
+)
 from fatigue.standing import Standing, landing
 from fatigue.verdict import Recent, Window
 from store.consents import Consent, Suppression
@@ -183,7 +192,7 @@ def _read_recent(
         older.append(among(Touch.campaign_id, campaign_ids))
     if any(window.opened_at <= since for row in standings.values() for window in row.windows):
         # Only a grant without end can be older than the longest window.
-        older.append(col(Touch.channel) == Channel.WECHAT_NOTICE)
+        older.append(col(Touch.channel).in_(_endless(policy)))
     for wanted in older:
         _add_recent(session, standings, (col(Touch.counted_at) <= since) & wanted, now)
 
@@ -219,12 +228,20 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
+def _endless(policy: Policy) -> set[Channel]:
+    """Channels whose grants do not end by time."""
+    rules = [rule for rule in policy.rules if isinstance(rule, GrantRule)]
+    return {channel for rule in rules if not rule.seconds for channel in rule.selector.channels}
+
+
 def _horizon(policy: Policy, now: datetime) -> datetime:
     """How far back touches must be read, pending ones included."""
     spans = [timedelta(0)]
     for rule in policy.rules:
         match rule:
             case RollingCap() | MinGap():
+                spans.append(timedelta(seconds=rule.seconds))
+            case GrantRule() if rule.seconds is not None:
                 spans.append(timedelta(seconds=rule.seconds))
             case CalendarCap():
                 spans.append(timedelta(days=_PERIOD_DAYS[rule.period]))

@@ -1,6 +1,7 @@
 """From a reservation to the provider and back, and what a crash leaves behind."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlmodel import Session, col, select
@@ -24,13 +25,13 @@ def morning() -> datetime:
     return at("2026-03-02 10:00")
 
 
-def a_reservation(session: Session, now: datetime, **facts: object) -> Touch:
+def a_reservation(session: Session, now: datetime, **facts: Any) -> Touch:
     li = a_member(session, now=now)
     a_grant(session, li.id, now=now)
     return gate.ask(session, an_ask(session, li, **facts), now=now)
 
 
-def a_sending(session: Session, now: datetime, **facts: object) -> Touch:
+def a_sending(session: Session, now: datetime, **facts: Any) -> Touch:
     return gate.fence(session, a_reservation(session, now, **facts).id, now=now).touch
 
 
@@ -291,10 +292,13 @@ def test_human_touch_is_recorded_even_over_a_cap_and_says_so(
         brand_id=first.brand_id,
         guide_id=first.guide_id,
     )
-    facts = {"channel": Channel.WECOM_BROADCAST, "sent_at": morning + timedelta(minutes=1)}
+    facts: dict[str, Any] = {
+        "channel": Channel.WECOM_BROADCAST,
+        "sent_at": morning + timedelta(minutes=1),
+    }
 
-    touch = gate.record(session, ask, **facts, now=morning + timedelta(minutes=2))  # type: ignore[arg-type]  # one of each kind
-    again = gate.record(session, ask, **facts, now=morning + timedelta(minutes=9))  # type: ignore[arg-type]  # one of each kind
+    touch = gate.record(session, ask, **facts, now=morning + timedelta(minutes=2))
+    again = gate.record(session, ask, **facts, now=morning + timedelta(minutes=9))
 
     assert touch.id == again.id
     assert (touch.state, touch.evidence) == (TouchState.SENT, Evidence.SELF_REPORTED)

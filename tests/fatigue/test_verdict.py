@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -34,7 +35,7 @@ _START = 100 * model.DAY
 starts = some.integers(_START, _START + 8 * model.DAY)
 
 
-def a_question(**facts: object) -> Question:
+def a_question(**facts: Any) -> Question:
     question = Question(
         channel=Channel.WECOM_BROADCAST,
         category=Category.MARKETING,
@@ -42,12 +43,12 @@ def a_question(**facts: object) -> Question:
         campaign_id=None,
         zone=SHANGHAI,
     )
-    return replace(question, **facts)  # type: ignore[arg-type]  # any fact of a question
+    return replace(question, **facts)
 
 
-def a_touch(number: int, when: datetime, **facts: object) -> Recent:
+def a_touch(number: int, when: datetime, **facts: Any) -> Recent:
     touch = Recent(number, Channel.WECOM_BROADCAST, Category.MARKETING, 1, None, when, when)
-    return replace(touch, **facts)  # type: ignore[arg-type]  # any fact of a touch
+    return replace(touch, **facts)
 
 
 def a_policy(*rules: Rule) -> Policy:
