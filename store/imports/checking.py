@@ -13,8 +13,8 @@ _THOUSANDS = "([0-9]{1,9}|[0-9]{1,3}(,[0-9]{3}){1,2})"
 _DAY = "(19|20)[0-9]{2}([-/.\u5e74])(1[0-2]|0?[1-9])[-/.\u6708](3[01]|[12][0-9]|0?[1-9])\u65e5?"
 _HOUR = "([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,6})?)?"
 _ZONE = "(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])"
-# "2026/3/1" and "2026-3-1" with Chinese year, month and day marks become "2026-3-1".
-_DASHED = "translate({cell}, '/.\u5e74\u6708\u65e5', '---')"
+# The fifth mark, day, falls away: all ways of writing a day become "2026-3-1".
+_DASHED = "translate({cell}, '/.\u5e74\u6708\u65e5', '----')"
 # Any mobile in any cell, also in the wrong column and with spaces or dashes between its digits.
 _MASK = (
     "regexp_replace({cell}, '(1([ -]?[0-9]){{2}})([ -]?[0-9]){{4}}(([ -]?[0-9]){{4}})',"
@@ -113,7 +113,7 @@ def _moment() -> Form:
     )
     # Only the day part may be rewritten: a fraction of a second has a dot too.
     day = (
-        "translate(split_part(translate({cell}, 'T', ' '), ' ', 1), '/.\u5e74\u6708\u65e5', '---')"
+        "translate(split_part(translate({cell}, 'T', ' '), ' ', 1), '/.\u5e74\u6708\u65e5', '----')"
     )
     test = f"CASE WHEN {plain.test} THEN {_real_day(day)} ELSE false END"
     whole = f"({day} || ' ' || coalesce(substring({{cell}} from '[ T](.*)$'), '00:00'))"
