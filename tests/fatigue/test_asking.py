@@ -15,6 +15,7 @@ from fatigue.rules import LifetimeCap
 from store.consents import Consent, Purpose, Suppression
 from store.errors import NotFound
 from store.members import Identity, Member, MemberStatus
+from store.merges import merge
 from store.organisation import Guide, GuideStatus
 from store.touches import Category, Channel, Touch, TouchState
 from tests.fatigue.people import (
@@ -312,6 +313,18 @@ def test_lifetime_cap_counts_touches_older_than_every_window(
 
     assert rules_of(same) == ["once"]
     assert other.state is TouchState.RESERVED
+
+
+def test_touches_of_merged_members_count_together(session: Session, now: datetime) -> None:
+    li, same_li = a_member(session, now=now), a_member(session, now=now)
+    ask = an_ask(session, same_li)
+    sent = gate.record(session, ask, channel=Channel.WECOM_BROADCAST, sent_at=now, now=now)
+
+    merge(session, li.id, same_li.id, reason="same mobile", now=now)
+    touch = gate.ask(session, an_ask(session, li), now=now)
+
+    assert touch.state is TouchState.ASKED
+    assert touch.verdict["violations"][0]["touches"] == [sent.id]
 
 
 def test_unknown_member_is_refused(session: Session, now: datetime) -> None:
