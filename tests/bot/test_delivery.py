@@ -1,0 +1,440 @@
+"""Delivery: past the fence once, sent once, and written down whatever happens in between."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import Session, select
+
+from bot import delivery
+from bot.channels import base
+from bot.channels.base import Address, Cause, Channel, ChannelError, Outgoing, Receipt
+from bot.channels.recording import RecordingChannel
+from bot.channels.wecom_broadcast import Outcome, WecomBroadcast
+from fatigue import gate
+from fatigue.gate import Ask
+from store import consents, notices, relations
+from store.accounts import Account, Platform
+from store.consents import Purpose
+from store.db import Database
+from store.grants import Trigger, open_window
+from store.jobs import Job
+from store.members import Identity, IdentityChannel, Member
+from store.notices import Notice, NoticeForm, NoticeKind, NoticeState
+from store.organisation import Brand, Guide, GuideStatus, Shop
+from store.relations import Friendship
+from store.touches import Category, Evidence, Touch, TouchState
+from store.touches import Channel as ChannelName
+from tests.bot.builders import APP_ID, CORP_ID, LI, an_account
+
+_SERVICE, _BROADCAST = ChannelName.WECHAT_SERVICE, ChannelName.WECOM_BROADCAST
+_PERMANENT = {"no_window": Cause("no_window"), "gone": base.GONE, "content": base.BAD_CONTENT}
+
+
+@dataclass
+class House:
+    """A brand with Li, who may be touched, and her guide Wang; tests move the time."""
+
+    database: Database
+    now: datetime
+    nudged: list[tuple[Job, int]]
+    li: int = 0
+    wang: int = 0
+    asked: int = 0
+    service: RecordingChannel = field(default_factory=RecordingChannel)
+
+    def clock(self) -> datetime:
+        """The present."""
+        return self.now
+
+    @property
+    def channels(self) -> dict[ChannelName, Channel]:
+        """The ways out."""
+        return {_SERVICE: self.service}
+
+    def ask(self, channel: ChannelName = _SERVICE, **facts: Any) -> int:
+        """Ask the gate for a touch of Li; gives its id."""
+        self.asked += 1
+        wish = Ask(
+            key=f"touch-{self.asked}",
+            member_id=self.li,
+            channels=(channel,),
+            category=Category.CARE,
+            brand_id=1,
+            guide_id=self.wang,
+            text="您好",
+            **facts,
+        )
+        with self.database.transaction() as session:
+            return gate.ask(session, wish, now=self.now).id
+
+    def touch(self, touch_id: int) -> Touch:
+        """The touch as it stands."""
+        with self.database.transaction() as session:
+            return session.get_one(Touch, touch_id)
+
+    def deliver(self, touch_id: int, channels: dict[ChannelName, Channel] | None = None) -> None:
+        """Do the job."""
+        delivery.deliver(self.database, channels or self.channels, touch_id, clock=self.clock)
+
+    def sweep(self) -> None:
+        """Do the sweeper's job."""
+        delivery.sweep(self.database, now=self.now)
+
+
+@pytest.fixture
+def house(database: Database, now: datetime) -> House:
+    """The house, with Li's consent and an open window of five messages."""
+    nudged: list[tuple[Job, int]] = []
+    house = House(Database(database.engine, nudged.append), now, nudged)
+    with house.database.transaction() as session:
+        brand = Brand(code="zhiwei", name="Zhiwei")
+        session.add(brand)
+        session.flush()
+        an_account(session, brand, now=now)
+        an_account(session, brand, platform=Platform.WECOM, now=now)
+        house.wang = _wang(session, brand)
+        house.li = _li(session, brand, house.wang, now)
+    return house
+
+
+def _wang(session: Session, brand: Brand) -> int:
+    shop = Shop(brand_id=brand.id, code="s1", name="Shop")
+    session.add(shop)
+    session.flush()
+    wang = Guide(shop_id=shop.id, userid="wang", name="Wang")
+    session.add(wang)
+    session.flush()
+    return wang.id
+
+
+def _li(session: Session, brand: Brand, guide_id: int, now: datetime) -> int:
+    li = Member(brand_id=brand.id, mobile="13800005678", name="Li", created_at=now)
+    session.add(li)
+    session.flush()
+    for channel, account, outside_id in (
+        (IdentityChannel.WECHAT, APP_ID, LI),
+        (IdentityChannel.WECOM, CORP_ID, "wm-li"),
+    ):
+        session.add(
+            Identity(
+                member_id=li.id,
+                channel=channel,
+                account=account,
+                outside_id=outside_id,
+                created_at=now,
+            )
+        )
+    for way in (_SERVICE, _BROADCAST):
+        consents.state(
+            session,
+            li.id,
+            way,
+            Purpose.CARE,
+            is_granted=True,
+            text_version="1",
+            source="test",
+            now=now,
+        )
+    open_window(session, li.id, Trigger.MESSAGE, account=APP_ID, source_id="w1", now=now)
+    relations.befriend(session, guide_id, "wm-li", member_id=li.id, now=now)
+    return li.id
+
+
+def _failing(cause: Cause, *, is_unsure: bool = False) -> Callable[[Outgoing], Receipt]:
+    def react(_out: Outgoing) -> Receipt:
+        raise ChannelError(cause, is_unsure=is_unsure)
+
+    return react
+
+
+def test_touch_is_sent_once_and_settled(house: House) -> None:
+    touch_id = house.ask()
+
+    house.deliver(touch_id)
+    house.deliver(touch_id)
+
+    touch = house.touch(touch_id)
+    assert house.service.sent == [(Outgoing("touch-1", "您好"), Address(LI))]
+    assert (touch.state, touch.evidence) == (TouchState.SENT, Evidence.PLATFORM)
+
+
+@pytest.mark.race
+def test_two_workers_with_one_touch_send_once(house: House) -> None:
+    touch_id = house.ask()
+    barrier = threading.Barrier(4)
+
+    def work() -> None:
+        barrier.wait()
+        house.deliver(touch_id)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(house.service.sent) == 1
+    assert house.touch(touch_id).state is TouchState.SENT
+
+
+def test_crash_after_the_fence_is_unknown_and_never_sent_again(house: House) -> None:
+    touch_id = house.ask()
+
+    def die(_out: Outgoing) -> Receipt:
+        raise KeyboardInterrupt
+
+    house.service.react = die
+    with pytest.raises(KeyboardInterrupt):
+        house.deliver(touch_id)
+    house.service.react = lambda _out: Receipt()
+    house.now += timedelta(minutes=6)
+    house.sweep()
+    house.deliver(touch_id)
+    house.sweep()
+
+    assert house.touch(touch_id).state is TouchState.UNKNOWN
+    assert len(house.service.sent) == 1
+
+
+def test_crash_before_the_fence_is_taken_up_again(house: House) -> None:
+    touch_id = house.ask()
+    house.now += timedelta(minutes=16)
+
+    house.sweep()
+    nudged = list(house.nudged)
+    house.deliver(touch_id)
+
+    assert nudged == [(Job.DELIVER_TOUCH, touch_id)]
+    assert house.touch(touch_id).state is TouchState.SENT
+
+
+def test_answer_that_never_came_is_unknown(house: House) -> None:
+    touch_id = house.ask()
+    house.service.react = _failing(base.LOST, is_unsure=True)
+
+    house.deliver(touch_id)
+
+    touch = house.touch(touch_id)
+    assert (touch.state, touch.failure) == (TouchState.UNKNOWN, "no_answer")
+
+
+@pytest.mark.parametrize("name", _PERMANENT)
+def test_definite_refusal_fails_the_touch_and_frees_its_slot(house: House, name: str) -> None:
+    touch_id = house.ask()
+    house.service.react = _failing(_PERMANENT[name])
+
+    house.deliver(touch_id)
+
+    touch = house.touch(touch_id)
+    assert (touch.state, touch.failure) == (TouchState.FAILED, _PERMANENT[name].reason)
+    with house.database.transaction() as session:
+        identity = session.exec(select(Identity).where(Identity.outside_id == LI)).one()
+    assert identity.is_reachable is (name != "gone")
+
+
+def test_busy_platform_is_tried_again_later(house: House) -> None:
+    touch_id = house.ask()
+    house.service.react = _failing(base.BUSY)
+    house.deliver(touch_id)
+    waiting = house.touch(touch_id)
+    house.service.react = lambda _out: Receipt(evidence=Evidence.PLATFORM)
+
+    house.now += timedelta(seconds=15)
+    house.sweep()
+    house.deliver(touch_id)
+
+    assert (waiting.state, waiting.failure) == (TouchState.ASKED, "platform_busy")
+    assert waiting.retry_at is not None
+    assert waiting.retry_at > waiting.asked_at
+    assert house.touch(touch_id).state is TouchState.SENT
+    assert len(house.service.sent) == 2
+
+
+def test_trouble_that_outlasts_the_deadline_fails(house: House) -> None:
+    touch_id = house.ask(deadline_at=house.now + timedelta(minutes=30))
+    house.service.react = _failing(base.QUOTA)
+
+    house.deliver(touch_id)
+
+    assert house.touch(touch_id).state is TouchState.FAILED
+
+
+def test_touch_is_not_sent_after_the_member_said_stop(house: House) -> None:
+    touch_id = house.ask()
+    with house.database.transaction() as session:
+        consents.stop(session, house.li, reason="chat", now=house.now)
+
+    house.deliver(touch_id)
+
+    assert house.service.sent == []
+    assert house.touch(touch_id).state is TouchState.WITHHELD
+
+
+def test_touch_without_an_address_fails_and_says_so(house: House) -> None:
+    with house.database.transaction() as session:
+        for account in session.exec(select(Account)).all():
+            account.brand_id, account.app_id = 1, f"{account.app_id}-moved"
+    touch_id = house.ask()
+
+    house.deliver(touch_id)
+
+    touch = house.touch(touch_id)
+    assert (touch.state, touch.failure) == (TouchState.FAILED, "no_identity")
+    assert house.service.sent == []
+
+
+class _Broadcast(WecomBroadcast):
+    """A broadcast channel whose guide does what the test says."""
+
+    def __init__(self) -> None:
+        self.sent: list[Address] = []
+        self.outcome: Outcome | None = None
+
+    def send(self, out: Outgoing, to: Address, account: Account) -> Receipt:  # noqa: ARG002 -- contract
+        """Lay it before the guide."""
+        self.sent.append(to)
+        return Receipt(provider_id="msg-1", is_final=False)
+
+    def poll(self, msgid: str, to: Address, account: Account) -> Outcome | None:  # noqa: ARG002 -- contract
+        """What the guide did."""
+        return self.outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "failure", "is_friend"),
+    [
+        (None, TouchState.SENDING, None, True),
+        (Outcome(is_sent=True), TouchState.SENT, None, True),
+        (Outcome(is_sent=False, cause=Cause("quota")), TouchState.FAILED, "quota", True),
+        (Outcome(is_sent=False, cause=base.GONE), TouchState.FAILED, "recipient_gone", False),
+    ],
+)
+def test_broadcast_is_settled_by_what_the_guide_did(
+    house: House,
+    outcome: Outcome | None,
+    state: TouchState,
+    failure: str | None,
+    is_friend: bool,  # noqa: FBT001, RUF100 -- a column of the table above
+) -> None:
+    channel = _Broadcast()
+    touch_id = house.ask(_BROADCAST)
+    house.deliver(touch_id, {_BROADCAST: channel})
+    house.now += timedelta(hours=1)
+    house.sweep()
+    channel.outcome = outcome
+
+    ended = delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, now=house.now)
+
+    touch = house.touch(touch_id)
+    with house.database.transaction() as session:
+        friendship = session.exec(select(Friendship)).one()
+    assert channel.sent == [Address("wm-li", sender="wang")]
+    assert ended == (outcome is not None)
+    assert (touch.state, touch.failure, touch.provider_id) == (state, failure, "msg-1")
+    assert (friendship.until is None) is is_friend
+
+
+def test_broadcast_is_polled_also_after_the_friendship_ended(house: House) -> None:
+    channel = _Broadcast()
+    touch_id = house.ask(_BROADCAST)
+    house.deliver(touch_id, {_BROADCAST: channel})
+    with house.database.transaction() as session:
+        relations.unfriend(session, house.wang, "wm-li", now=house.now)
+    channel.outcome = Outcome(is_sent=True)
+
+    delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, now=house.now)
+
+    touch = house.touch(touch_id)
+    assert (touch.state, touch.evidence) == (TouchState.SENT, Evidence.PLATFORM)
+
+
+_CARD = {"title": "Card", "text": "3 members", "rows": [], "url": "https://x.example/guide"}
+
+
+def _post(house: House, *, key: str = "n1") -> int:
+    with house.database.transaction() as session:
+        form = NoticeForm(key, house.wang, NoticeKind.CARD, _CARD)
+        notices.post(session, form, now=house.now)
+        return session.exec(select(Notice.id).where(Notice.key == key)).one()
+
+
+def _notify(house: House, notice_id: int, app: RecordingChannel) -> Notice:
+    delivery.send_notice(house.database, {ChannelName.WECOM_APP: app}, notice_id, clock=house.clock)
+    with house.database.transaction() as session:
+        return session.get_one(Notice, notice_id)
+
+
+def test_notice_is_sent_once(house: House) -> None:
+    app, notice_id = RecordingChannel(), _post(house)
+
+    _notify(house, notice_id, app)
+    notice = _notify(house, notice_id, app)
+
+    assert app.sent == [(Outgoing("n1", "3 members", _CARD), Address("wang"))]
+    assert (notice.state, notice.sent_at) == (NoticeState.SENT, house.now)
+
+
+def test_notice_posted_twice_is_one(house: House) -> None:
+    first, second = _post(house), _post(house)
+
+    assert first == second
+    assert house.nudged == [(Job.SEND_NOTICE, first)]
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_unsure", "state"),
+    [
+        (base.BUSY, False, NoticeState.PENDING),
+        (base.GONE, False, NoticeState.FAILED),
+        (base.LOST, True, NoticeState.UNKNOWN),
+    ],
+)
+def test_notice_that_did_not_go_says_why(
+    house: House,
+    cause: Cause,
+    is_unsure: bool,  # noqa: FBT001, RUF100 -- a column of the table above
+    state: NoticeState,
+) -> None:
+    app = RecordingChannel(react=_failing(cause, is_unsure=is_unsure))
+
+    notice = _notify(house, _post(house), app)
+
+    assert (notice.state, notice.failure) == (state, cause.reason)
+
+
+def test_thirty_first_notice_of_a_minute_waits(house: House) -> None:
+    app = RecordingChannel()
+    ids = [_post(house, key=f"n{number}") for number in range(31)]
+
+    states = [_notify(house, notice_id, app).state for notice_id in ids]
+    house.now += timedelta(seconds=61)
+    later = _notify(house, ids[-1], app)
+
+    assert states == [NoticeState.SENT] * 30 + [NoticeState.PENDING]
+    assert later.state is NoticeState.SENT
+
+
+def test_notice_of_a_guide_who_left_fails(house: House) -> None:
+    notice_id, app = _post(house), RecordingChannel()
+    with house.database.transaction() as session:
+        session.get_one(Guide, house.wang).status = GuideStatus.LEFT
+
+    notice = _notify(house, notice_id, app)
+
+    assert (notice.state, app.sent) == (NoticeState.FAILED, [])
+
+
+def test_notice_whose_sender_died_is_unknown_and_not_sent_again(house: House) -> None:
+    notice_id, app = _post(house), RecordingChannel()
+    with house.database.transaction() as session:
+        notices.claim(session, notice_id, now=house.now)
+
+    house.now += timedelta(minutes=6)
+    house.sweep()
+    notice = _notify(house, notice_id, app)
+
+    assert (notice.state, app.sent) == (NoticeState.UNKNOWN, [])
