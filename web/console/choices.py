@@ -1,6 +1,6 @@
 """What the campaign form offers to choose from, and samples of what a campaign would say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -152,11 +152,12 @@ def _sample(
     piece: ContentPiece | None,
     gift: _Gift,
 ) -> Sample:
+    masked = replace(facts, name=f"{member.name[:1]}**")
     variables = drafts.variables(
-        facts, speaker, product=gift.product, coupon=gift.coupon, link=EXAMPLE.link
+        masked, speaker, product=gift.product, coupon=gift.coupon, link=EXAMPLE.link
     )
     return Sample(
-        name=member.name[:1],
+        name=masked.name,
         mobile=mask(member.mobile),
         level=facts.level,
         guide=speaker.name,
