@@ -71,7 +71,7 @@ class Shop(SQLModel, table=True):
 
 
 class Guide(SQLModel, table=True):
-    """A shop guide 导购, known to WeCom by `userid`; a manager is a guide with that role."""
+    """A shop guide, known to WeCom by `userid`; a manager is a guide with that role."""
 
     __tablename__ = "guides"
     __table_args__ = (
