@@ -1,4 +1,4 @@
-"""Consents per channel and purpose, and suppressions: what a person allowed, and what they stopped."""
+"""Consents per channel and purpose, and suppressions: what a person allowed, what they stopped."""
 
 from datetime import datetime
 from enum import StrEnum

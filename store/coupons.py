@@ -55,7 +55,7 @@ _MOVES: dict[CouponState, frozenset[CouponState]] = {
 
 
 class CouponPlan(SQLModel, table=True):
-    """What is issued: worth, threshold, life, stock, limits; `value` is fen or percent by `kind`."""
+    """What is issued: worth, threshold, life, stock; `value` is fen or percent, as `kind` says."""
 
     __tablename__ = "coupon_plans"
     __table_args__ = (

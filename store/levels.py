@@ -1,4 +1,4 @@
-"""Levels of membership: reached by money spent in the last 365 days, not lost by spending points."""
+"""Levels of membership: reached by money spent in 365 days, not lost by spending points."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
