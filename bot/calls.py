@@ -72,7 +72,7 @@ class Reroute(HTTPAdapter):
     def send(
         self,
         request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: FBT001, FBT002, RUF100
+        stream: bool = False,
         timeout: Any = None,  # noqa: ARG002 -- wechatpy passes none for the token
         verify: Any = True,
         cert: Any = None,
@@ -104,7 +104,7 @@ def answered(act: Callable[[], Any]) -> dict[str, Any]:
         fault = _refusal(error)
     except requests.RequestException as error:
         fault = ApiError(_fate(error))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         # An answer in a shape that the library did not expect.
         fault = ApiError(Fate.LOST)
     else:
@@ -117,20 +117,37 @@ def answered(act: Callable[[], Any]) -> dict[str, Any]:
 
 def checked(act: Callable[[], Any]) -> dict[str, Any]:
     """The same for a call made without wechatpy, which reads the errcode otherwise."""
-    found = answered(act)
-    code = int(found.get("errcode") or 0)
-    if code:
-        raise ApiError(Fate.REFUSED, code)
+    found = answered(lambda: _numbered(act()))
+    if found["errcode"]:
+        raise ApiError(Fate.REFUSED, found["errcode"])
     return found
+
+
+def given(found: Mapping[str, Any], name: str) -> str:
+    """A text that a proper answer has."""
+    value = found.get(name)
+    if not value or not isinstance(value, str):
+        raise ApiError(Fate.LOST)
+    return value
+
+
+def _numbered(found: Any) -> Any:
+    return {**found, "errcode": int(found.get("errcode") or 0)}
 
 
 def token_of(act: Callable[[], Any]) -> tuple[str, int]:
     """The access token that a call gives, and the seconds it lives."""
     try:
         found = checked(act)
+        return given(found, "access_token"), _seconds(found)
     except ApiError as error:
-        raise NoToken(error.code) from None
-    return str(found["access_token"]), int(found.get("expires_in", 0))
+        code = error.code
+    raise NoToken(code)
+
+
+def _seconds(found: Mapping[str, Any]) -> int:
+    life = found.get("expires_in")
+    return life if isinstance(life, int) else 0
 
 
 def _refusal(error: Any) -> ApiError:

@@ -22,9 +22,6 @@ from store.inbound import Heard, InboundMessage, InboundState
 
 _log = logging.getLogger(__name__)
 
-# The platforms cut the line after 5 s; a repeat waits this long for the first try to finish.
-_WAIT = "3s"
-
 
 class Busy(Exception):  # noqa: N818 -- the platform will ask again; nothing is broken
     """The person's rows are locked by other work; the platform's next try will find them free."""
@@ -38,6 +35,8 @@ class Desk:
     secret_key: str = field(repr=False)
     public_url: str
     zone: ZoneInfo
+    # The platforms cut the line after 5 s; a repeat waits this long for the first try to finish.
+    wait_ms: int = 3000
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> S
     started = time.perf_counter()
     try:
         with desk.database.transaction() as session:
-            row = _hear(session, heard, now)
+            row = _hear(session, desk, heard, now)
             if row is None:
                 return None
             if row.state is InboundState.RECEIVED:
@@ -90,8 +89,8 @@ def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> S
         raise
 
 
-def _hear(session: Session, heard: Heard, now: datetime) -> InboundMessage | None:
-    session.execute(text(f"SET LOCAL lock_timeout = '{_WAIT}'"))
+def _hear(session: Session, desk: Desk, heard: Heard, now: datetime) -> InboundMessage | None:
+    session.execute(text(f"SET LOCAL lock_timeout = {int(desk.wait_ms)}"))
     try:
         with session.begin_nested():
             return inbound.hear(session, heard, now=now)

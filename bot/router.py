@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from bot.messages import Answer, Follow, Menu, Reply, Scan, Text, Turn, Unfollow, is_spoken
@@ -89,6 +90,9 @@ class Router:
             # What the conversation was about is refused, so it is over.
             inbound.end_talk(session, turn.identity_id)
             return Outcome(Reply(phrases.of_refusal(refusal)))
+        except OperationalError:
+            # The database is busy or away: the platform's next try may find it well.
+            raise
         except Exception:  # noqa: BLE001 -- here and in web, faults become answers (style: Errors)
             # The person gets a sentence, never a stack trace; the log has the rest.
             _log.exception("A handler failed on a %s.", type(turn.message).__name__)

@@ -8,7 +8,16 @@ from typing import Any
 from redis import Redis
 from wechatpy import WeChatClient as Library
 
-from bot.calls import TIMEOUT, TokenDrawer, Tokens, checked, http_session, token_of, with_token
+from bot.calls import (
+    TIMEOUT,
+    TokenDrawer,
+    Tokens,
+    checked,
+    given,
+    http_session,
+    token_of,
+    with_token,
+)
 from store import accounts
 from store.accounts import Account, Credentials
 
@@ -62,7 +71,7 @@ class WeChatApi:
         """Who stands behind the code of a page's login (wechat-oa.md §9)."""
         found = checked(lambda: self._get("/sns/oauth2/access_token", self._login(code)))
         return PageVisitor(
-            openid=str(found["openid"]),
+            openid=given(found, "openid"),
             unionid=found.get("unionid"),
             is_snapshot=bool(found.get("is_snapshotuser")),
         )

@@ -39,6 +39,7 @@ def desk(database: Database, now: datetime) -> Desk:
         secret_key=SECRET_KEY,
         public_url="https://x.example",
         zone=ZoneInfo("Asia/Shanghai"),
+        wait_ms=300,
     )
 
 

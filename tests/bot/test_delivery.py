@@ -318,7 +318,7 @@ def test_broadcast_is_settled_by_what_the_guide_did(
     outcome: Outcome | None,
     state: TouchState,
     failure: str | None,
-    is_friend: bool,  # noqa: FBT001, RUF100 -- a column of the table above
+    is_friend: bool,
 ) -> None:
     channel = _Broadcast()
     touch_id = house.ask(_BROADCAST)
@@ -396,7 +396,7 @@ def test_notice_posted_twice_is_one(house: House) -> None:
 def test_notice_that_did_not_go_says_why(
     house: House,
     cause: Cause,
-    is_unsure: bool,  # noqa: FBT001, RUF100 -- a column of the table above
+    is_unsure: bool,
     state: NoticeState,
 ) -> None:
     app = RecordingChannel(react=_failing(cause, is_unsure=is_unsure))

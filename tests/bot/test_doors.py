@@ -1,14 +1,13 @@
 """The callback doors: one answer for three tries, and nothing but `BadCallback` for the rest."""
 
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from bot.fields import BadCallback
-from bot.inbox import Desk
+from bot.inbox import Busy, Desk
 from bot.wechat import inbound as wechat
 from bot.wecom import inbound as wecom
 from sandbox.crypto import seal, sign
@@ -16,7 +15,7 @@ from store.accounts import UnknownAccount
 from store.db import Database
 from store.grants import Grant
 from store.inbound import InboundMessage, InboundState
-from store.members import Identity
+from store.members import Identity, Member
 from store.organisation import Guide, Shop
 from store.relations import Friendship
 from store.touches import Channel
@@ -32,7 +31,6 @@ from tests.bot.builders import (
 )
 from tests.bot.conftest import Phone
 
-Act = Callable[[Callable[[Session], object]], object]
 _POPUP = (
     "<SubscribeMsgPopupEvent>"
     "<List><TemplateId>t-1</TemplateId><SubscribeStatusString>accept</SubscribeStatusString>"
@@ -119,6 +117,52 @@ def test_tries_at_the_same_time_run_one_handler(li: Phone) -> None:
     assert len({str(opened_reply(answer)) for answer in answers}) == 1
     assert len(_inbound(li.desk)) == 1
     assert len(_grants(li.desk)) == 1
+
+
+@pytest.mark.race
+def test_repeat_while_the_first_try_is_at_work_is_told_nothing(li: Phone) -> None:
+    li.say("你好", number=7)
+    with li.desk.database.transaction() as first_try:
+        first_try.exec(select(InboundMessage).with_for_update()).one()
+
+        assert li.say("你好", number=7) == ""
+
+    assert li.answers[1] == "success"
+    assert li.say("你好", number=7) != ""
+
+
+@pytest.mark.race
+def test_person_who_is_locked_elsewhere_is_asked_to_come_again(li: Phone) -> None:
+    li.say("你好")
+    with li.desk.database.transaction() as launch:
+        launch.exec(select(Member).with_for_update()).one()
+
+        with pytest.raises(Busy):
+            li.say("积分", number=8)
+
+    assert "积分" in li.say("积分", number=8)
+    assert len(_inbound(li.desk)) == 2
+
+
+@pytest.mark.race
+def test_two_first_messages_at_once_make_one_visitor(li: Phone) -> None:
+    barrier, answers = threading.Barrier(3), []
+
+    def write(number: int) -> None:
+        phone = Phone(li.desk, li.now)
+        barrier.wait()
+        answers.append(phone.say("你好", number=number))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with li.desk.database.transaction() as session:
+        assert len(session.exec(select(Member)).all()) == 1
+    assert len(answers) == 3
+    assert len(_inbound(li.desk)) == 3
 
 
 def test_message_opens_five_for_two_days(li: Phone) -> None:
