@@ -109,7 +109,7 @@ def seal_reply(account: Credentials, opened: Opened, xml: str, *, now: datetime)
     )
 
 
-class _Seal(BasePrpCrypto):  # type: ignore[misc]  # wechatpy ships no types
+class _Seal(BasePrpCrypto):  # type: ignore[misc] -- wechatpy has no types
     """wechatpy's AES with a random start that cannot be guessed."""
 
     def get_random_string(self) -> str:

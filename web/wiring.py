@@ -6,8 +6,8 @@ from datetime import datetime
 
 from redis import Redis
 
+from bot.channels.wechat_custom import WechatService
 from bot.channels.wechat_notice import WechatNotice
-from bot.channels.wechat_service import WechatService
 from bot.channels.wecom_app import WecomApp
 from bot.channels.wecom_broadcast import WecomBroadcast
 from bot.wechat.client import WechatClients

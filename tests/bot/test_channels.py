@@ -10,8 +10,8 @@ from redis import Redis
 from bot.calls import Reroute
 from bot.channels.base import Address, Channel, ChannelError, Outgoing, Powers
 from bot.channels.recording import RecordingChannel
+from bot.channels.wechat_custom import WechatService
 from bot.channels.wechat_notice import WechatNotice, values
-from bot.channels.wechat_service import WechatService
 from bot.channels.wecom_app import WecomApp
 from bot.channels.wecom_broadcast import WecomBroadcast
 from bot.wechat.client import WechatClients
@@ -134,7 +134,8 @@ def _send(way: Way, out: Outgoing = WORDS) -> ChannelError | None:
 
 
 def _misbehave(world: World, way: Way, how: str, *, times: int = 1, code: int = -1) -> None:
-    world.switches.append(Switch(way.server, way.path, how, times, code, 0.7))  # type: ignore[arg-type]
+    switch = Switch(way.server, way.path, how, times, code, 0.7)  # type: ignore[arg-type] -- a table
+    world.switches.append(switch)
 
 
 def test_channel_sends_once(way: Way, world: World) -> None:
@@ -221,7 +222,7 @@ def test_server_that_is_not_there_leaves_the_touch_unsent(way: Way, redis: Redis
         "wechat": WechatClients(nowhere, redis, SECRET_KEY, _TIMEOUT),
         "wecom": WecomClients(nowhere, redis, SECRET_KEY, _TIMEOUT),
     }
-    channel = type(way.channel)(clients[way.server])  # type: ignore[call-arg]
+    channel = type(way.channel)(clients[way.server])  # type: ignore[call-arg] -- each takes clients
 
     with pytest.raises(ChannelError) as caught:
         channel.send(WORDS, way.to, way.account)

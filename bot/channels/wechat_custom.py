@@ -1,4 +1,4 @@
-"""The official account's customer-service message: text, inside a window the member opened."""
+"""The customer-service message (custom/send): text, inside a window the member opened."""
 
 from bot.channels.base import Address, Outgoing, Powers, Receipt, spoken
 from bot.channels.wechat_codes import CAUSES
