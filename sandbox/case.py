@@ -56,7 +56,7 @@ class Case:
     world: World
     password: str
     till_key: str
-    coupon_plan_id: int | None
+    coupon_plan: str
     say: Say
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -133,12 +133,13 @@ def _form(
     case: Case, name: str, audience: int, tree: dict[str, Any], minutes: int
 ) -> dict[str, Any]:
     return {
+        "action": "save",
         "name": name,
         "category": "care",
         "audience_json": json.dumps(tree),
         "audience_limit": audience,
         "piece_code": "care_picks",
-        "coupon_plan_id": case.coupon_plan_id or "",
+        "coupon_plan": case.coupon_plan,
         "holdout_percent": 20,
         "deadline_minutes": minutes,
         "attribution_days": 14,

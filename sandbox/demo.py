@@ -153,10 +153,10 @@ def _play(
     demo: Demo, database: Database, world: World, key: str, crew: Crew, *, is_once: bool
 ) -> None:
     with database.transaction() as session:
-        plan_id = stage.coupon_plan_id(session)
+        plan = stage.coupon_plan(session)
         members = report.collect(session, {})["members"]
     password = stage.password(demo.settings)
-    played = Case(database, world, password, key, plan_id, demo.say, demo.seconds)
+    played = Case(database, world, password, key, plan, demo.say, demo.seconds)
     audience = max(min(members // _AUDIENCE_SHARE, _AUDIENCE_MAX), _AUDIENCE_MIN)
     if is_once:
         case.play(played, audience=audience)

@@ -73,11 +73,11 @@ def till_key(session: Session, *, now: datetime) -> str:
     return api_keys.issue(session, TILL, now=now)
 
 
-def coupon_plan_id(session: Session) -> int | None:
-    """A coupon plan that the demo's campaign gives."""
+def coupon_plan(session: Session) -> str:
+    """The code of a coupon plan that the demo's campaign gives; blank for none."""
     plans = session.exec(select(CouponPlan).where(CouponPlan.is_active).order_by(CouponPlan.code))
     plan = plans.first()
-    return plan.id if plan else None
+    return plan.code if plan else ""
 
 
 def _official_account(brand_id: int, secrets: Secrets) -> AccountForm:
