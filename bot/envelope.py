@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from wechatpy.crypto import BasePrpCrypto
 
@@ -99,8 +100,7 @@ def open_sealed(account: Credentials, sealed: str) -> tuple[bytes, str]:
 
 def seal_reply(account: Credentials, opened: Opened, xml: str, *, now: datetime) -> str:
     """The encrypted passive reply to an opened callback."""
-    seal = _Seal(_decoded(opened.aes_key))
-    encrypt = seal.encrypt(xml, account.app_id)
+    encrypt = _cipher(opened.aes_key)._encrypt(xml, account.app_id).decode("ascii")
     timestamp = str(int(now.timestamp()))
     signature = sign(account.token, timestamp, opened.nonce, encrypt)
     return (
@@ -109,19 +109,11 @@ def seal_reply(account: Credentials, opened: Opened, xml: str, *, now: datetime)
     )
 
 
-class _Seal(BasePrpCrypto):  # type: ignore[misc] -- wechatpy has no types
-    """wechatpy's AES with a random start that cannot be guessed."""
-
-    def get_random_string(self) -> str:
-        return secrets.token_hex(_RANDOM_BYTES // 2)
-
-    def encrypt(self, text: str, receiver: str) -> str:
-        sealed: bytes = self._encrypt(text, receiver)
-        return sealed.decode("ascii")
-
-    def decrypt(self, sealed: bytes) -> bytes:
-        plain: bytes = self.cipher.decrypt(sealed)
-        return plain
+def _cipher(aes_key: str) -> Any:
+    cipher = BasePrpCrypto(_decoded(aes_key))
+    # wechatpy draws the random start without a cryptographic source.
+    cipher.get_random_string = lambda: secrets.token_hex(_RANDOM_BYTES // 2)
+    return cipher
 
 
 def _decrypt(sealed: str, aes_key: str, receiver: str) -> bytes | None:
@@ -131,7 +123,7 @@ def _decrypt(sealed: str, aes_key: str, receiver: str) -> bytes | None:
         return None
     if not raw or len(raw) % _AES_BLOCK:
         return None
-    return _unpacked(_Seal(_decoded(aes_key)).decrypt(raw), receiver)
+    return _unpacked(_cipher(aes_key).cipher.decrypt(raw), receiver)
 
 
 def _unpacked(block: bytes, receiver: str) -> bytes | None:
