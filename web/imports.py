@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from store import clock
+from store import clock, migrate
 from store.db import Database, make_engine
 from store.embedded import hold_servers
 from store.imports.run import KINDS, Options, Report, import_file
@@ -32,7 +32,9 @@ _PARTS_OF_A_STEP = 10
 @click.option("--brand", help="Code of the brand; the only one otherwise.")
 @click.option("--source", default="csv", show_default=True, help="Where the orders come from.")
 @click.option("--account", help="The appid of the official account that the openids belong to.")
-@click.option("--wecom-account", help="The corp id of the WeCom that the external_userids belong to.")
+@click.option(
+    "--wecom-account", help="The corp id of the WeCom that the external_userids belong to."
+)
 def import_(  # noqa: PLR0913 -- click hands every option over by name
     kind: str,
     file: Path,
@@ -54,6 +56,7 @@ def import_(  # noqa: PLR0913 -- click hands every option over by name
         is_dry_run=dry_run,
     )
     with hold_servers(Settings(), lambda sentence: click.echo(sentence, err=True)) as held:
+        migrate.upgrade(held.database_url)
         engine = make_engine(held.database_url)
         try:
             with watcher(kind) as progress:
@@ -77,7 +80,7 @@ def told(report: Report) -> Iterator[str]:
     """What happened, in sentences."""
     if report.ignored_columns:
         yield f"Columns that are not read: {', '.join(report.ignored_columns)}."
-    verb = "Dry run, nothing was written. It would be" if report.is_dry_run else "Done:"
+    verb = "Dry run, nothing was written; this would be:" if report.is_dry_run else "Done:"
     yield (
         f"{verb} {report.added:,} {report.kind} added, {report.updated:,} updated,"
         f" {report.unchanged:,} unchanged; {report.refused:,} of {report.rows:,} rows refused."

@@ -15,6 +15,7 @@ from store.imports.kinds import Context, Kind, Landed
 from store.imports.staging import check, number, refuse, run
 from store.orders import Order, OrderLine
 
+DRAGGED_ALONG = "Another row of this order is refused"
 _KNOWN_MEMBER = Reference(
     # Orders of a member who was merged into another belong to the other.
     "(SELECT external_id, coalesce(merged_into_id, id) AS id FROM members)",
@@ -139,7 +140,7 @@ def _refuse_broken_orders(session: Session) -> None:
     run(session, "ANALYZE broken")
     refuse(
         session,
-        "SELECT r.row_no, 'Another row of this order is refused: row ' || b.row_no || '.'"
+        f"SELECT r.row_no, '{DRAGGED_ALONG}: row ' || b.row_no || '.'"
         " FROM checked_raw r JOIN broken b ON b.order_id = r.order_id",
     )
 

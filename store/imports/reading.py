@@ -226,13 +226,17 @@ def _steady(reader: Iterator[list[str]]) -> Iterator[list[str] | str]:
             yield row
 
 
+def _columns(names: list[str]) -> str:
+    return f"the column{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
 def _check_header(path: Path, header: tuple[str, ...], heading: Heading) -> None:
     known = heading.required + heading.optional
     expected = ", ".join([*heading.required, *(f"[{name}]" for name in heading.optional)])
     missing = [name for name in heading.required if name not in header]
     if missing:
         raise WrongHeader(
-            f"The header of {path.name} lacks the column {', '.join(missing)};"
+            f"The header of {path.name} lacks {_columns(missing)};"
             f" expected columns (in any order, [optional]): {expected}."
         )
     twice = [name for name in known if header.count(name) > 1]

@@ -26,7 +26,7 @@ from store.imports.encoding import UnreadableFile
 from store.imports.guides import GUIDES
 from store.imports.kinds import Context, Kind, Landed
 from store.imports.members import MEMBERS
-from store.imports.orders import ORDERS
+from store.imports.orders import DRAGGED_ALONG, ORDERS
 from store.imports.products import PRODUCTS
 from store.imports.reading import Sheet, open_sheet, raw_rows
 from store.imports.renewal import renew
@@ -172,8 +172,9 @@ def _brand(session: Session, code: str | None) -> Brand:
 
 
 def _only_account(session: Session, platform: Platform) -> str | None:
-    codes = session.exec(select(Account.code).where(Account.platform == platform)).all()
-    return codes[0] if len(codes) == 1 else None
+    """The platform's own id of the only account on it."""
+    app_ids = session.exec(select(Account.app_id).where(Account.platform == platform)).all()
+    return app_ids[0] if len(app_ids) == 1 else None
 
 
 @contextmanager
@@ -199,7 +200,9 @@ def _report(kind: Kind, sheet: Sheet, result: _Result, options: Options, steps: 
     if result.refused and not options.is_dry_run:
         with steps.step("errors file"):
             errors_path = _write_errors(sheet, result.refused, _errors_path(sheet, options))
-    complaints = [f"Row {row_no}: {reason}" for row_no, reason in result.refused.items()]
+    # What is wrong is told before what it drags along.
+    causes = sorted(result.refused.items(), key=lambda bad: bad[1].startswith(DRAGGED_ALONG))
+    complaints = [f"Row {row_no}: {reason}" for row_no, reason in causes]
     return Report(
         kind=kind.name,
         rows=result.rows,

@@ -90,7 +90,7 @@ def test_one_bad_row_keeps_its_whole_order_out(bring: Bring, look: Look, bad: st
     report = bring("orders", ORDER_HEADER + line("O1", "1") + bad + line("O2"))
 
     assert (report.added, report.refused) == (1, 2)
-    assert report.complaints[0] == "Row 2: Another row of this order is refused: row 3."
+    assert report.complaints[1] == "Row 2: Another row of this order is refused: row 3."
     assert look(_ORDERS) == [("O2", 300)]
 
 
