@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from bot.calls import Reroute
+from bot.calls import ApiError, Reroute
 from bot.channels.base import Address, Channel, ChannelError, Outgoing, Powers
 from bot.channels.recording import RecordingChannel
 from bot.channels.wechat_custom import WechatService
@@ -19,7 +20,7 @@ from bot.wechat.client import WechatClients
 from bot.wecom.client import WecomClients
 from sandbox import broadcasts
 from sandbox.app import create_sandbox_app
-from sandbox.state import Switch, World
+from sandbox.state import Code, Switch, World
 from store import accounts, clock
 from store.accounts import Account, Platform
 from tests.sandbox.builders import (
@@ -391,3 +392,33 @@ def test_call_to_another_host_is_impossible(ways: dict[str, Way], url: str) -> N
 
     assert list(client._http.adapters) == ["https://api.weixin.qq.com"]
     assert isinstance(client._http.adapters["https://api.weixin.qq.com"], Reroute)
+
+
+def _code(world: World, app_id: str, who: str, *, is_snapshot: bool = False) -> str:
+    codes = world.wecom.codes if app_id == CORPID else world.wechat.codes
+    ends = clock.now() + timedelta(minutes=5)
+    codes["c1"] = Code("c1", app_id, who, "snsapi_base", ends, is_snapshot=is_snapshot)
+    return "c1"
+
+
+@pytest.mark.parametrize("is_snapshot", [False, True])
+def test_code_of_a_page_names_the_follower_once(
+    url: str, redis: Redis, world: World, *, is_snapshot: bool
+) -> None:
+    api = WechatClients(f"{url}/wechat", redis, SECRET_KEY).of(_account(Platform.WECHAT))
+    code = _code(world, APPID, LI, is_snapshot=is_snapshot)
+
+    visitor = api.visitor(code)
+
+    assert (visitor.openid, visitor.is_snapshot) == (LI, is_snapshot)
+    with pytest.raises(ApiError) as caught:
+        api.visitor(code)
+    assert caught.value.code == 40163
+
+
+def test_code_of_a_page_names_the_guide(url: str, redis: Redis, world: World) -> None:
+    api = WecomClients(f"{url}/wecom", redis, SECRET_KEY).of(_account(Platform.WECOM))
+
+    assert api.userid(_code(world, CORPID, "WangFang")) == "WangFang"
+    with pytest.raises(ApiError):
+        api.userid("no such code")
