@@ -69,7 +69,7 @@ def _facts(
         name=name,
         level=level or "",
         points=max(points, 0),
-        days_since=(now - last).days if last else None,
+        days_since=max((now - last).days, 0) if last else None,
         orders_count=facts.orders_count if facts else 0,
         favourites=tuple(facts.favourite_categories) if facts else (),
     )

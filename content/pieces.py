@@ -3,10 +3,18 @@
 A piece may use only the variables of `MemberVariables`; anything else is refused when written.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
-from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, meta
+from jinja2 import (
+    Environment,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+    meta,
+    nodes,
+)
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from sqlmodel import Session, select
 
@@ -17,6 +25,7 @@ from store.touches import Category
 # WeCom's broadcast text holds 4,000 bytes and a customer-service message 2,048 (wecom.md §5.1,
 # wechat-oa.md §4): the shorter one, so that a draft can travel on every channel.
 MAX_BYTES = 2048
+_MAX_SOURCE_BYTES = 4 * MAX_BYTES
 _ENVIRONMENT: Environment = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
@@ -39,6 +48,26 @@ class MemberVariables:
 
 
 VARIABLES = tuple(field.name for field in fields(MemberVariables))
+_LINK = "https://example.com/m/picks/0123456789abcdefghijkl"
+_TRIALS = (
+    MemberVariables("名字", "导购", "门店", "等级", 1000, 30, "品类", "商品", "优惠券", _LINK),
+    MemberVariables("顾客", "小知", "品牌", "", 0, None, "好物", "", "", _LINK),
+)
+# No loops, attributes, calls, filters or sums: they could be endless, huge, or reach too far.
+_PLAIN = (
+    nodes.Output,
+    nodes.TemplateData,
+    nodes.Name,
+    nodes.Const,
+    nodes.If,
+    nodes.CondExpr,
+    nodes.Compare,
+    nodes.Operand,
+    nodes.Test,
+    nodes.And,
+    nodes.Or,
+    nodes.Not,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +90,45 @@ class BadPiece(Refusal):
 
 
 def check(text: str) -> None:
-    """Refuse a text that does not parse or names an unknown variable."""
-    try:
-        named = meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
-    except TemplateSyntaxError as error:
-        raise BadPiece(f"line {error.lineno}: {error.message}") from error
-    unknown = sorted(named - set(VARIABLES))
+    """Refuse a text that is not plain words, known variables and conditions, or that fails a trial.
+
+    The trial is a member with every fact and one with none, so that a launch meets no surprise.
+    """
+    if len(text.encode()) > _MAX_SOURCE_BYTES:
+        raise BadPiece(f"it is longer than {_MAX_SOURCE_BYTES} bytes")
+    tree = _parse(text)
+    for node in _inside(tree):
+        if not isinstance(node, _PLAIN):
+            problem = "only variables and conditions can stand between the words"
+            raise BadPiece(f"line {node.lineno}: {problem}")
+    unknown = sorted(meta.find_undeclared_variables(tree) - set(VARIABLES))
     if unknown:
         raise BadPiece(f"unknown variable {unknown[0]!r}; known are {', '.join(VARIABLES)}")
+    for member in _TRIALS:
+        render(text, member)
+
+
+def _parse(text: str) -> nodes.Template:
+    try:
+        return _ENVIRONMENT.parse(text)
+    except TemplateSyntaxError as error:
+        raise BadPiece(f"line {error.lineno}: {error.message}") from error
+    except RecursionError as error:
+        raise BadPiece("it is nested too deeply") from error
+
+
+def _inside(tree: nodes.Node) -> Iterator[nodes.Node]:
+    for child in tree.iter_child_nodes():
+        yield child
+        yield from _inside(child)
 
 
 def render(text: str, variables: MemberVariables) -> str:
-    """The words for one member; refuses a result that is empty or over `MAX_BYTES`."""
-    words = _ENVIRONMENT.from_string(text).render(asdict(variables)).strip()
+    """The words for one member; refuses a result that is empty, too long or cannot be made."""
+    try:
+        words = _ENVIRONMENT.from_string(text).render(asdict(variables)).strip()
+    except (TemplateError, TypeError) as error:
+        raise BadPiece(f"it cannot be rendered: {error}") from error
     if not words:
         raise BadPiece("it renders to nothing")
     if len(words.encode()) > MAX_BYTES:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session, col, select
 
 from store.campaigns import Assignment, CareTask
@@ -23,11 +24,14 @@ class Choice:
 
 
 def choose(session: Session, campaign_id: int, member_ids: Sequence[int]) -> dict[int, Choice]:
-    """A guide in post for every member; those of shops without guides are left out."""
+    """A guide in post for every member; those of shops without guides are left out.
+
+    Whether the choice is a friend does not depend on the load, so a forecast agrees with a launch.
+    """
+    friends = _friendships(session, member_ids)
     chosen = _last_served(session, member_ids) | _own(session, member_ids)
     missing = [member_id for member_id in member_ids if member_id not in chosen]
-    chosen |= _rota(session, campaign_id, missing)
-    friends = _friendships(session, member_ids)
+    chosen |= _rota(session, _load(session, campaign_id), missing, friends)
     return {
         member_id: Choice(guide_id, (guide_id, member_id) in friends)
         for member_id, guide_id in chosen.items()
@@ -49,14 +53,30 @@ def _last_served(session: Session, member_ids: Sequence[int]) -> dict[int, int]:
         select(Order.member_id, Order.guide_id)
         .join(Guide, col(Guide.id) == Order.guide_id)
         .where(col(Order.member_id).in_(member_ids), Guide.status == GuideStatus.ACTIVE)
-        .order_by(col(Order.paid_at))
+        .ext(distinct_on(col(Order.member_id)))
+        .order_by(col(Order.member_id), col(Order.paid_at).desc(), col(Order.id).desc())
     )
-    # Later orders overwrite earlier ones.
     return {m: g for m, g in session.exec(query).all() if m is not None and g is not None}
 
 
-def _rota(session: Session, campaign_id: int, member_ids: Sequence[int]) -> dict[int, int]:
-    """Share out members among the guides of their shop, the least loaded first."""
+def _rota(
+    session: Session,
+    load: Counter[int],
+    member_ids: Sequence[int],
+    friends: set[tuple[int, int]],
+) -> dict[int, int]:
+    """Share out members among the guides of their shop: who can write to them, the least loaded."""
+    chosen: dict[int, int] = {}
+    for member_id, rota in _rotas(session, member_ids):
+        if rota:
+            able = [guide for guide in rota if (guide, member_id) in friends] or rota
+            chosen[member_id] = min(able, key=lambda guide: load[guide])
+            load[chosen[member_id]] += 1
+    return chosen
+
+
+def _rotas(session: Session, member_ids: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Every member with the guides in post of the member's shop."""
     shops = session.exec(
         select(Member.id, Member.shop_id)
         .where(col(Member.id).in_(member_ids))
@@ -68,14 +88,10 @@ def _rota(session: Session, campaign_id: int, member_ids: Sequence[int]) -> dict
         .where(col(Guide.shop_id).in_({shop for _, shop in shops if shop is not None}))
         .order_by(col(Guide.id))
     ).all()
-    load = _load(session, campaign_id)
-    chosen: dict[int, int] = {}
-    for member_id, shop_id in shops:
-        rota = [guide for shop, guide in guides if shop == shop_id]
-        if rota:
-            chosen[member_id] = min(rota, key=lambda guide: load[guide])
-            load[chosen[member_id]] += 1
-    return chosen
+    by_shop: dict[int | None, list[int]] = {}
+    for shop, guide in guides:
+        by_shop.setdefault(shop, []).append(guide)
+    return [(member_id, by_shop.get(shop, [])) for member_id, shop in shops]
 
 
 def _load(session: Session, campaign_id: int) -> Counter[int]:

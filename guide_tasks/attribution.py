@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, col, select
 
 from content import notices
+from fatigue import facts
 from store.attributions import Attribution, Commission, CommissionState
 from store.campaigns import Campaign, CareTask, TaskState, move_task
 from store.db import Database
@@ -33,20 +34,32 @@ _OPEN_FOR_SALE = frozenset(
 def attribute(
     session: Session, order_id: int, *, public_url: str, now: datetime
 ) -> Attribution | None:
-    """Credit an order to a care task, or follow its refunds; a repeat changes nothing."""
-    order = session.get_one(Order, order_id)
-    if order.member_id is None:
-        order.is_attribution_due = False
-        return None
-    session.exec(select(Member.id).where(Member.id == order.member_id).with_for_update()).one()
-    session.refresh(order, with_for_update=True)
+    """Credit an order to a care task, or follow its refunds; a repeat changes nothing.
+
+    Locks the member, then the order. An order of which nothing is left is credited to nobody.
+    """
+    order = _locked(session, order_id)
     order.is_attribution_due = False
     known = session.exec(select(Attribution).where(Attribution.order_id == order_id)).first()
     if known is not None:
         _follow_refunds(session, known, order)
         return known
+    if order.member_id is None or order.amount_fen <= order.refunded_fen:
+        return None
     touch = _last_touch(session, order)
     return _credit(session, order, touch, public_url, now) if touch else None
+
+
+def _locked(session: Session, order_id: int) -> Order:
+    """The order under its member's lock, also when a merge hands it to another meanwhile."""
+    order = session.get_one(Order, order_id)
+    while True:
+        member_id = order.member_id
+        if member_id is not None:
+            facts.lock(session, [member_id])
+        session.refresh(order, with_for_update=True)
+        if order.member_id == member_id:
+            return order
 
 
 def _last_touch(session: Session, order: Order) -> Touch | None:
@@ -100,8 +113,9 @@ def _reward(
 ) -> None:
     """Commission for the guide, on confirmed evidence only, and the news of the sale."""
     assert attribution.guide_id is not None
-    earned = _commission_fen(session, attribution)
-    if earned and attribution.evidence in _CONFIRMED_EVIDENCE:
+    is_confirmed = attribution.evidence in _CONFIRMED_EVIDENCE
+    earned = _commission_fen(session, attribution) if is_confirmed else 0
+    if earned:
         session.add(
             Commission(
                 attribution_id=attribution.id,

@@ -2,7 +2,8 @@
 
 A tree is `{"all": [...]}`, `{"any": [...]}`, `{"not": tree}` or a leaf `{"fact", "op", "value"}`.
 Facts in days are counted back from `now`; money is fen. `r_score`, `f_score` and `m_score` are
-quintiles 1 to 5 (5 is best) of recency, orders and money in 365 days over all who ever bought.
+quintiles 1 to 5 (5 is best) of recency, orders and money in 365 days over all active members who
+ever bought.
 """
 
 from collections.abc import Callable
@@ -19,13 +20,18 @@ from store.errors import Refusal
 from store.levels import Level
 from store.members import Identity, IdentityChannel, Member, MemberStatus
 from store.orders import MemberFacts
-from store.organisation import Shop
+from store.organisation import Guide, GuideStatus, Shop
 from store.relations import Friendship, Ownership
 from store.tags import MemberTag, Tag
 from store.touches import COUNTED, Touch
 
 MAX_DEPTH = 6
 _SCORES = 5
+_LEAF = frozenset({"fact", "op", "value"})
+# A century of days, and a number that every column can be compared with.
+_MOST_DAYS = 36_500
+_MOST = 10**15
+_JOINS: dict[str, Callable[..., ColumnElement[bool]]] = {"all": and_, "any": or_}
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {"<=": le, ">=": ge, "<": lt, ">": gt, "=": eq}
 
 
@@ -80,13 +86,13 @@ def _compile(
         raise BadAudience(where, "a node must be an object")
     if depth > MAX_DEPTH:
         raise BadAudience(where, f"nesting is deeper than {MAX_DEPTH}")
-    for word, join in (("all", and_), ("any", or_)):
-        if word in tree:
-            return _branch(tree[word], join, scores, now, f"{where}.{word}", depth)
-    if "not" in tree:
-        return not_(
-            func.coalesce(_compile(tree["not"], scores, now, f"{where}.not", depth + 1), False)
-        )
+    if len(tree) == 1 and _JOINS.keys() >= tree.keys():
+        word, nodes = next(iter(tree.items()))
+        return _branch(nodes, _JOINS[word], scores, now, f"{where}.{word}", depth)
+    if tree.keys() == {"not"}:
+        # What is not known about a member is not so, and its opposite is.
+        inner = _compile(tree["not"], scores, now, f"{where}.not", depth + 1)
+        return not_(func.coalesce(inner, False))
     return _leaf(_read_leaf(tree, where), scores, now)
 
 
@@ -107,9 +113,12 @@ def _branch(
 
 
 def _read_leaf(tree: dict[str, Any], where: str) -> _Leaf:
-    missing = {"fact", "op", "value"} - tree.keys()
+    missing, extra = sorted(_LEAF - tree.keys()), sorted(map(str, tree.keys() - _LEAF))
+    if extra:
+        known = "a node is one of all, any, not, or a leaf of fact, op and value"
+        raise BadAudience(where, f"{', '.join(extra)} does not belong here; {known}")
     if missing:
-        raise BadAudience(where, f"{', '.join(sorted(missing))} missing")
+        raise BadAudience(where, f"{', '.join(missing)} missing")
     return _Leaf(str(tree["fact"]), str(tree["op"]), tree["value"], where)
 
 
@@ -121,7 +130,7 @@ def _leaf(leaf: _Leaf, scores: Subquery | None, now: datetime) -> ColumnElement[
     if leaf.fact in _SCORE_FACTS and scores is not None:
         return _compare(scores.c[leaf.fact], leaf)
     if leaf.fact in _WORDS:
-        return _WORDS[leaf.fact](_words(leaf))
+        return _WORDS[leaf.fact](_words(leaf), now)
     if leaf.fact in _CLAIMS:
         return _claim(leaf)
     if leaf.fact == "days_since_touch":
@@ -133,7 +142,17 @@ def _leaf(leaf: _Leaf, scores: Subquery | None, now: datetime) -> ColumnElement[
 def _number(leaf: _Leaf) -> float:
     if isinstance(leaf.value, bool) or not isinstance(leaf.value, int | float):
         raise BadAudience(leaf.where, f"the value of {leaf.fact} must be a number")
+    if not abs(leaf.value) <= _MOST:
+        raise BadAudience(leaf.where, f"the value of {leaf.fact} must be at most {_MOST}")
     return leaf.value
+
+
+def _before(leaf: _Leaf, now: datetime) -> datetime:
+    """The instant so many days ago."""
+    days = _number(leaf)
+    if not 0 <= days <= _MOST_DAYS:
+        raise BadAudience(leaf.where, f"{leaf.fact} takes 0 to {_MOST_DAYS} days")
+    return now - timedelta(days=days)
 
 
 def _comparison(leaf: _Leaf) -> Callable[[Any, Any], Any]:
@@ -151,8 +170,7 @@ def _compare_days(column: Any, leaf: _Leaf, now: datetime) -> ColumnElement[bool
     # "Days since" grows as the instant gets earlier, so the comparison turns around.
     turned = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "=": "="}
     _comparison(leaf)
-    instant = now - timedelta(days=_number(leaf))
-    result: ColumnElement[bool] = _COMPARISONS[turned[leaf.op]](column, instant)
+    result: ColumnElement[bool] = _COMPARISONS[turned[leaf.op]](column, _before(leaf, now))
     return result
 
 
@@ -174,7 +192,7 @@ def _untouched_for(leaf: _Leaf, now: datetime) -> ColumnElement[bool]:
     """Members without a counted touch in the last `value` days; only `>=` makes sense here."""
     if leaf.op != ">=":
         raise BadAudience(leaf.where, "days_since_touch takes op '>='")
-    since = now - timedelta(days=_number(leaf))
+    since = _before(leaf, now)
     return not_(
         exists().where(
             col(Touch.member_id) == Member.id,
@@ -184,32 +202,43 @@ def _untouched_for(leaf: _Leaf, now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _has_level(codes: list[str]) -> ColumnElement[bool]:
+def _has_level(codes: list[str], _now: datetime) -> ColumnElement[bool]:
     return exists().where(col(Level.id) == Member.level_id, col(Level.code).in_(codes))
 
 
-def _has_tag(codes: list[str]) -> ColumnElement[bool]:
+def _has_tag(codes: list[str], now: datetime) -> ColumnElement[bool]:
     return exists().where(
         col(MemberTag.member_id) == Member.id,
         col(MemberTag.tag_id) == Tag.id,
         col(Tag.code).in_(codes),
+        or_(col(MemberTag.expires_at).is_(None), col(MemberTag.expires_at) > now),
     )
 
 
-def _of_shop(codes: list[str]) -> ColumnElement[bool]:
+def _of_shop(codes: list[str], _now: datetime) -> ColumnElement[bool]:
     return exists().where(col(Shop.id) == Member.shop_id, col(Shop.code).in_(codes))
 
 
-def _likes(categories: list[str]) -> ColumnElement[bool]:
+def _likes(categories: list[str], _now: datetime) -> ColumnElement[bool]:
     return or_(*(col(MemberFacts.favourite_categories).contains([name]) for name in categories))
 
 
 def _has_guide() -> ColumnElement[bool]:
-    return exists().where(col(Ownership.member_id) == Member.id, col(Ownership.until).is_(None))
+    return _knows(Ownership)
 
 
 def _has_friend() -> ColumnElement[bool]:
-    return exists().where(col(Friendship.member_id) == Member.id, col(Friendship.until).is_(None))
+    return _knows(Friendship)
+
+
+def _knows(tie: type[Ownership] | type[Friendship]) -> ColumnElement[bool]:
+    """Whether a tie to a guide in post is open."""
+    return exists().where(
+        col(tie.member_id) == Member.id,
+        col(tie.until).is_(None),
+        col(Guide.id) == tie.guide_id,
+        col(Guide.status) == GuideStatus.ACTIVE,
+    )
 
 
 def _follows() -> ColumnElement[bool]:
@@ -236,7 +265,7 @@ _DAYS: dict[str, Any] = {
     "joined_days": col(Member.joined_at),
 }
 _SCORE_FACTS = ("r_score", "f_score", "m_score")
-_WORDS: dict[str, Callable[[list[str]], ColumnElement[bool]]] = {
+_WORDS: dict[str, Callable[[list[str], datetime], ColumnElement[bool]]] = {
     "level": _has_level,
     "tag": _has_tag,
     "shop": _of_shop,
@@ -268,4 +297,9 @@ def _scores() -> Subquery:
         func.ntile(_SCORES).over(order_by=(col(fact), member_id)).label(name)
         for name, fact in ranked.items()
     ]
-    return select(member_id, *quintiles).where(MemberFacts.orders_count > 0).subquery("scores")
+    return (
+        select(member_id, *quintiles)
+        .join(Member, col(Member.id) == member_id)
+        .where(Member.status == MemberStatus.ACTIVE, MemberFacts.orders_count > 0)
+        .subquery("scores")
+    )

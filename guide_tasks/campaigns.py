@@ -1,26 +1,32 @@
 """Campaigns before launch: writing one, seeing whom it would reach and what the gate says."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, field_validator
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from fatigue import gate
 from fatigue.gate import Ask
 from fatigue.rules import Outcome
-from guide_tasks import audience
+from guide_tasks import asks, assign, audience
 from store.audit import note
-from store.campaigns import AudienceMember, Campaign, CampaignMode, CampaignState
+from store.campaigns import AudienceMember, Campaign, CampaignState
+from store.coupons import CouponPlan
 from store.errors import NotFound, WrongState
 from store.members import Member
 from store.orders import MemberFacts
+from store.organisation import Guide, GuideStatus
 from store.pieces import ContentPiece
 from store.relations import Ownership
 from store.touches import Category, Channel
+
+# One round of the gate's queries a chunk.
+_FORECAST_CHUNK = 1000
 
 
 class CampaignForm(BaseModel):
@@ -41,10 +47,17 @@ class CampaignForm(BaseModel):
 
     @field_validator("deadline_at")
     @classmethod
-    def _aware(cls, instant: datetime, _info: ValidationInfo) -> datetime:
+    def _aware(cls, instant: datetime) -> datetime:
         if instant.tzinfo is None:
             raise ValueError("deadline_at needs a time zone")
         return instant
+
+    @field_validator("fallback_channels")
+    @classmethod
+    def _without_hands(cls, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+        if not asks.FALLBACKS.issuperset(channels):
+            raise ValueError(f"fallback channels can be {', '.join(sorted(asks.FALLBACKS))}")
+        return channels
 
 
 class DeadlinePassed(WrongState):
@@ -78,13 +91,15 @@ class Forecast:
 def write(
     session: Session, form: CampaignForm, *, brand_id: int, actor: str, now: datetime
 ) -> Campaign:
-    """Write a draft; refuses an unreadable audience, an unknown piece or a past deadline."""
+    """Write a draft; refuses an unreadable audience, a past deadline, an unknown piece or plan."""
     if form.deadline_at <= now:
         raise DeadlinePassed(form.deadline_at)
     audience.members_of(form.audience, now=now)
     piece = session.exec(select(ContentPiece).where(ContentPiece.code == form.piece_code)).first()
     if piece is None:
         raise NotFound(f"There is no content piece {form.piece_code!r}.")
+    if form.coupon_plan_id is not None and not session.get(CouponPlan, form.coupon_plan_id):
+        raise NotFound(f"There is no coupon plan {form.coupon_plan_id}.")
     facts = form.model_dump(exclude={"piece_code", "fallback_channels"})
     channels = [channel.value for channel in form.fallback_channels]
     campaign = Campaign(
@@ -110,7 +125,7 @@ def preview(session: Session, tree: dict[str, Any], *, limit: int | None, now: d
     query = (
         select(
             func.count(),
-            func.count(col(Ownership.id)),
+            func.count(col(Guide.id)),
             func.coalesce(func.sum(MemberFacts.spent_365_fen), 0),
             func.count(func.distinct(Member.shop_id)),
         )
@@ -122,46 +137,48 @@ def preview(session: Session, tree: dict[str, Any], *, limit: int | None, now: d
             (col(Ownership.member_id) == Member.id) & col(Ownership.until).is_(None),
             isouter=True,
         )
+        .join(
+            Guide,
+            (col(Guide.id) == Ownership.guide_id) & (col(Guide.status) == GuideStatus.ACTIVE),
+            isouter=True,
+        )
     )
     members, with_guide, spent, shops = session.exec(query).one()
     return Preview(members, with_guide, int(spent), shops)
 
 
 def forecast(session: Session, campaign: Campaign, *, now: datetime) -> Forecast:
-    """Dry run of the gate over the audience, as if every guide sent now; writes nothing."""
-    outcomes = gate.dry_run(session, asks_now(session, campaign, now=now), now=now)
-    tally = Counter(found.outcome for found in outcomes)
-    rules = Counter(found.violations[0].rule for found in outcomes if found.violations)
-    return Forecast(tally[Outcome.OPEN], tally[Outcome.DEFER], tally[Outcome.WITHHOLD], dict(rules))
+    """Dry run of the gate over the audience, as if all were launched and sent now.
 
-
-def asks_now(session: Session, campaign: Campaign, *, now: datetime) -> list[Ask]:
-    """One ask per member of the audience (frozen, or as it would be now), through the own guide."""
-    chosen = audience_ids(campaign, now=now).subquery()
-    query = (
-        select(chosen.c[0], col(Ownership.guide_id))
-        .select_from(chosen)
-        .join(
-            Ownership,
-            (col(Ownership.member_id) == chosen.c[0]) & col(Ownership.until).is_(None),
-            isouter=True,
-        )
-        .order_by(chosen.c[0])
+    Writes nothing. A member is reached by the guide or, where no guide can speak, by a fallback.
+    """
+    outcomes: Counter[Outcome] = Counter()
+    rules: Counter[str] = Counter()
+    ids = list(session.exec(audience_ids(campaign, now=now)).all())
+    for start in range(0, len(ids), _FORECAST_CHUNK):
+        chunk = sorted(ids[start : start + _FORECAST_CHUNK])
+        for found in gate.dry_run(session, first_looks(session, campaign, chunk), now=now):
+            outcomes[found.outcome] += 1
+            rules.update(violation.rule for violation in found.violations[:1])
+    return Forecast(
+        outcomes[Outcome.OPEN], outcomes[Outcome.DEFER], outcomes[Outcome.WITHHOLD], dict(rules)
     )
+
+
+def first_looks(session: Session, campaign: Campaign, member_ids: Sequence[int]) -> list[Ask]:
+    """One ask a member, as launch would make it."""
+    choices = assign.choose(session, campaign.id, member_ids)
     return [
-        Ask(
-            key=f"forecast-{campaign.id}-{member_id}",
-            member_id=member_id,
-            channels=(Channel.WECOM_BROADCAST,),
-            category=Category(campaign.category),
-            brand_id=campaign.brand_id,
-            campaign_id=campaign.id,
-            guide_id=guide_id,
-            priority=campaign.priority,
-            deadline_at=campaign.deadline_at,
+        asks.first_look(
+            campaign, member_id, guide_id=voice(choices.get(member_id)), occasion="forecast"
         )
-        for member_id, guide_id in session.exec(query).all()
+        for member_id in member_ids
     ]
+
+
+def voice(choice: assign.Choice | None) -> int | None:
+    """The chosen guide, if WeCom lets that guide write to the member."""
+    return choice.guide_id if choice is not None and choice.is_friend else None
 
 
 def audience_ids(campaign: Campaign, *, now: datetime) -> Any:
@@ -169,8 +186,3 @@ def audience_ids(campaign: Campaign, *, now: datetime) -> Any:
     if campaign.state is CampaignState.DRAFT:
         return audience.members_of(campaign.audience, now=now, limit=campaign.audience_limit)
     return select(AudienceMember.member_id).where(AudienceMember.campaign_id == campaign.id)
-
-
-def is_for_guides(campaign: Campaign) -> bool:
-    """Whether guides speak first in this campaign."""
-    return campaign.mode is CampaignMode.GUIDES

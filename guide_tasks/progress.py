@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, select
 
 from content.pieces import MAX_BYTES
-from fatigue import gate
-from fatigue.gate import Ask
+from fatigue import facts, gate
+from guide_tasks import asks
+from guide_tasks.fallback import fall_back, first_rule
 from store.audit import note
 from store.campaigns import (
     REACHED,
@@ -19,11 +20,11 @@ from store.campaigns import (
 )
 from store.errors import NotFound, Refusal, WrongState
 from store.jobs import Job, after_commit
-from store.touches import Category, Channel, Evidence, Touch, TouchState
+from store.touches import Channel, Evidence, Touch, TouchState
 
 # A member who writes within a week of a touch is taken to answer it.
 _REPLY_WINDOW = timedelta(days=7)
-# A broadcast waits for the guide's confirmation in WeCom; after a day the slot is free again.
+# How long a slot is held for a worker to come; a guide's word is not lost in a short outage.
 _GUIDE_LEASE_MINUTES = 60
 
 
@@ -33,6 +34,14 @@ class BadText(Refusal):
     def __init__(self, size: int) -> None:
         self.size, self.limit = size, MAX_BYTES
         super().__init__(f"The text has {size} bytes; 1 to {MAX_BYTES} can be sent.")
+
+
+class TooLate(WrongState):
+    """The deadline has passed, so the brand speaks now."""
+
+    def __init__(self, deadline_at: datetime) -> None:
+        self.deadline_at = deadline_at
+        super().__init__("care task", "past its deadline", TaskState.SENDING)
 
 
 def task_of_guide(session: Session, token: str, guide_id: int) -> CareTask:
@@ -82,38 +91,37 @@ def send(session: Session, task: CareTask, *, actor: str, now: datetime) -> Touc
     """The guide taps send: ask the gate, then hand over to delivery. Tapping twice is one touch.
 
     A touch that is deferred is sent by itself once its rules open; a withheld one ends the task.
+    Locks the member and the task. Refuses with `TooLate` once the deadline has passed.
     """
-    campaign = session.get_one(Campaign, task.campaign_id)
-    touch = gate.ask(session, _ask(campaign, task), now=now, lease_minutes=_GUIDE_LEASE_MINUTES)
-    session.refresh(task, with_for_update=True)
-    if task.state in WITH_GUIDE:
-        _after_ask(session, task, touch, now)
-        note(session, actor, "task.send", subject=f"care_task:{task.id}", now=now)
-    elif task.state is not TaskState.SENDING:
+    _lock(session, task)
+    wish = asks.by_guide(session.get_one(Campaign, task.campaign_id), task)
+    if task.state is TaskState.SENDING:
+        return _touch(session, wish.key)
+    if task.state not in WITH_GUIDE:
         raise WrongState("care task", task.state, TaskState.SENDING)
+    if task.deadline_at <= now:
+        raise TooLate(task.deadline_at)
+    touch = gate.ask(session, wish, now=now, lease_minutes=_GUIDE_LEASE_MINUTES)
+    _after_ask(session, task, touch, now)
+    note(session, actor, "task.send", subject=f"care_task:{task.id}", now=now)
     return touch
 
 
 def advise(session: Session, task: CareTask, *, now: datetime) -> gate.Forecast:
     """What the gate would say if the guide sent now; writes nothing."""
     campaign = session.get_one(Campaign, task.campaign_id)
-    return gate.dry_run(session, [_ask(campaign, task)], now=now)[0]
+    return gate.dry_run(session, [asks.by_guide(campaign, task)], now=now)[0]
 
 
-def _ask(campaign: Campaign, task: CareTask) -> Ask:
-    return Ask(
-        key=f"task-{task.id}-guide",
-        member_id=task.member_id,
-        channels=(Channel.WECOM_BROADCAST,),
-        category=Category(campaign.category),
-        brand_id=campaign.brand_id,
-        campaign_id=campaign.id,
-        care_task_id=task.id,
-        guide_id=task.guide_id,
-        priority=campaign.priority,
-        text=task.text,
-        deadline_at=campaign.deadline_at,
-    )
+def _lock(session: Session, task: CareTask) -> None:
+    """Lock the member, then the task, and read it anew."""
+    facts.lock(session, [task.member_id])
+    session.refresh(task, with_for_update=True)
+
+
+def _touch(session: Session, key: str) -> Touch:
+    query = select(Touch).where(Touch.key == key).execution_options(populate_existing=True)
+    return session.exec(query).one()
 
 
 def _after_ask(session: Session, task: CareTask, touch: Touch, now: datetime) -> None:
@@ -125,32 +133,43 @@ def _after_ask(session: Session, task: CareTask, touch: Touch, now: datetime) ->
         after_commit(session, Job.DELIVER_TOUCH, touch.id)
 
 
-def first_rule(touch: Touch) -> str:
-    """The first rule that a verdict names, or nothing."""
-    violations = touch.verdict.get("violations", [])
-    return str(violations[0]["rule"]) if violations else ""
-
-
 def touch_settled(session: Session, touch: Touch, *, now: datetime) -> None:
-    """Delivery or the gate has ended a touch: carry that over to its care task."""
+    """Delivery or the gate has ended a touch: carry that over to its care task.
+
+    A guide's touch that failed for good gives the word to the brand's own channels.
+    """
     if touch.care_task_id is None:
         return
     task = session.get_one(CareTask, touch.care_task_id)
     session.refresh(task, with_for_update=True)
-    if task.state not in {TaskState.SENDING, TaskState.FELL_BACK}:
+    is_guides = touch.channel is Channel.WECOM_BROADCAST
+    if task.state is not (TaskState.SENDING if is_guides else TaskState.FELL_BACK):
         return
-    if touch.state is TouchState.SENT:
-        move_task(task, TaskState.SENT, now=now)
-        if touch.evidence is Evidence.PLATFORM:
-            move_task(task, TaskState.DELIVERED, now=now)
-    elif touch.state is TouchState.FAILED:
-        move_task(task, TaskState.FAILED, reason=touch.failure or "", now=now)
-    elif touch.state in {TouchState.WITHHELD, TouchState.RELEASED}:
-        move_task(task, TaskState.SUPPRESSED, reason=first_rule(touch), now=now)
+    _follow(task, touch, now)
+    if is_guides and touch.state is TouchState.FAILED:
+        fall_back(session, [task], now=now)
+
+
+def _follow(task: CareTask, touch: Touch, now: datetime) -> None:
+    match touch.state:
+        case TouchState.SENT:
+            move_task(task, TaskState.SENT, now=now)
+            if touch.evidence is Evidence.PLATFORM:
+                move_task(task, TaskState.DELIVERED, now=now)
+        case TouchState.FAILED:
+            move_task(task, TaskState.FAILED, reason=touch.failure or "", now=now)
+        case TouchState.WITHHELD:
+            move_task(task, TaskState.SUPPRESSED, reason=first_rule(touch), now=now)
+        case TouchState.RELEASED:
+            move_task(task, TaskState.SUPPRESSED, reason=touch.failure or "", now=now)
+        case _:
+            # Still on its way, or unknown: a later word will settle it.
+            pass
 
 
 def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
     """The member wrote to the brand: the last task that reached them counts as answered."""
+    facts.lock(session, [member_id])
     task = session.exec(
         select(CareTask)
         .where(CareTask.member_id == member_id, col(CareTask.sent_at) > now - _REPLY_WINDOW)
