@@ -46,6 +46,16 @@ class ImportFailed(Refusal):
     """The database refused the import as a whole; nothing was written."""
 
 
+class ErrorsNotWritten(Refusal):
+    """The good rows landed, but the file for the bad ones cannot be written."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"The good rows are in; the refused ones could not be written to {path} ({why})."
+            " Import again with --errors naming another file."
+        )
+
+
 @dataclass(frozen=True)
 class Options:
     """What a person may choose. `wechat_account` is an appid, `wecom_account` a corp id."""
@@ -199,7 +209,8 @@ def _report(kind: Kind, sheet: Sheet, result: _Result, options: Options, steps: 
     errors_path = None
     if result.refused and not options.is_dry_run:
         with steps.step("errors file"):
-            errors_path = _write_errors(sheet, result.refused, _errors_path(sheet, options))
+            errors_path = _errors_path(sheet, options)
+            _write_errors(sheet, result.refused, errors_path)
     # What is wrong is told before what it drags along.
     causes = sorted(result.refused.items(), key=lambda bad: bad[1].startswith(DRAGGED_ALONG))
     complaints = [f"Row {row_no}: {reason}" for row_no, reason in causes]
@@ -218,11 +229,14 @@ def _report(kind: Kind, sheet: Sheet, result: _Result, options: Options, steps: 
     )
 
 
-def _write_errors(sheet: Sheet, refused: Mapping[int, str], path: Path) -> Path:
+def _write_errors(sheet: Sheet, refused: Mapping[int, str], path: Path) -> None:
     """The refused rows as they stood, reason last; for its owner's eyes only."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise ErrorsNotWritten(path, str(error.strerror)) from None
     # A mended file of errors still has the old reasons.
     kept = [place for place, name in enumerate(sheet.header) if name != _REASON]
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(handle, "w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([*(sheet.header[place] for place in kept), _REASON])
@@ -231,7 +245,6 @@ def _write_errors(sheet: Sheet, refused: Mapping[int, str], path: Path) -> Path:
                 cells = row + [""] * len(sheet.header)
                 reason = f"Row {row_no}: {refused[row_no]}"
                 writer.writerow([*(cells[place] for place in kept), reason])
-    return path
 
 
 class _Steps:

@@ -7,7 +7,7 @@ All tables are temporary and go with the transaction: `<name>_raw` (text), `<nam
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 
 from store.db import Session
 from store.imports.checking import Column, checked_sql
@@ -26,7 +26,8 @@ _BAD = (
 def run(session: Session, sql: str, **values: Any) -> int:
     """Run one statement and give back how many rows it touched."""
     result = session.execute(text(sql), values)
-    return int(result.rowcount)  # type: ignore[attr-defined]  # every statement here has one
+    assert isinstance(result, CursorResult)
+    return int(result.rowcount)
 
 
 def number(session: Session, sql: str, **values: Any) -> int:

@@ -8,6 +8,7 @@ import pytest
 
 from store.imports.encoding import UnreadableFile
 from store.imports.reading import WrongHeader
+from store.imports.run import ErrorsNotWritten
 from tests.store.imports.bringing import ACCOUNTS, PRODUCT_HEADER, Bring, Look
 
 _NAMES = "SELECT external_id, name FROM products ORDER BY external_id"
@@ -173,6 +174,17 @@ def test_file_of_errors_cannot_overwrite_the_file_itself(bring: Bring, tmp_path:
 
     with pytest.raises(UnreadableFile, match="cannot be the file that is imported"):
         bring("products", PRODUCT_HEADER + "P1,,,,\n", options=options)
+
+
+def test_errors_that_cannot_be_written_are_told_and_the_good_rows_are_in(
+    bring: Bring, look: Look, tmp_path: Path
+) -> None:
+    options = replace(ACCOUNTS, errors_path=tmp_path / "missing" / "errors.csv")
+
+    with pytest.raises(ErrorsNotWritten, match="The good rows are in"):
+        bring("products", PRODUCT_HEADER + "P1,牛奶,,,3\nP2,,,,\n", options=options)
+
+    assert look(_NAMES) == [("P1", "牛奶")]
 
 
 def test_dry_run_writes_nothing_and_says_what_would_happen(
