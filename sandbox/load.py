@@ -148,9 +148,7 @@ def _import(
 ) -> float:
     """Import one of the files; every row of it must land."""
     started = time.monotonic()
-    options = Options(
-        brand=BRAND_CODE, source=SOURCE, wechat_account=APP_ID, wecom_account=CORP_ID
-    )
+    options = Options(brand=BRAND_CODE, source=SOURCE, wechat_account=APP_ID, wecom_account=CORP_ID)
     path = folder / f"{kind}.csv"
     steps = _Steps(kind, say)
     report = import_file(database, kind, path, options=options, progress=steps, now=now)
