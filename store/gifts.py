@@ -141,8 +141,7 @@ def claim(session: Session, token: str, receiver_id: int, *, now: datetime) -> C
     """
     gift = by_token(session, token)
     _, receiver = members.lock_both(session, gift.giver_id, receiver_id)
-    coupon = _lock_coupon(session, gift.coupon_id)
-    session.refresh(gift, with_for_update=True)
+    coupon = _lock(session, gift)
     if gift.state is GiftState.CLAIMED and receiver.id in (gift.claimed_by_id, coupon.member_id):
         return _still_theirs(coupon, receiver.id)
     _need_open(gift, now)
@@ -163,8 +162,7 @@ def cancel(session: Session, gift_id: int, giver_id: int, *, now: datetime) -> G
     gift = session.get(Gift, gift_id)
     if gift is None:
         raise GiftNotFound
-    coupon = _lock_coupon(session, gift.coupon_id)
-    session.refresh(gift, with_for_update=True)
+    coupon = _lock(session, gift)
     if gift.giver_id != giver.id:
         raise GiftNotFound
     if gift.state is GiftState.CLAIMED:
@@ -192,8 +190,7 @@ def expire_due(session: Session, now: datetime) -> int:
 def _expire(session: Session, gift_id: int, giver_id: int, now: datetime) -> bool:
     members.lock(session, giver_id)
     gift = session.get_one(Gift, gift_id)
-    coupon = _lock_coupon(session, gift.coupon_id)
-    session.refresh(gift, with_for_update=True)
+    coupon = _lock(session, gift)
     if gift.state is not GiftState.OPEN:
         return False
     _return(session, gift, coupon, GiftState.EXPIRED, now)
@@ -205,6 +202,13 @@ def _lock_coupon(session: Session, coupon_id: int) -> Coupon:
     if coupon is None:
         raise CouponNotFound
     session.refresh(coupon, with_for_update=True)
+    return coupon
+
+
+def _lock(session: Session, gift: Gift) -> Coupon:
+    """Lock the coupon, then its gift, both freshly read; after the members, as always."""
+    coupon = _lock_coupon(session, gift.coupon_id)
+    session.refresh(gift, with_for_update=True)
     return coupon
 
 

@@ -14,7 +14,7 @@ from store.errors import Exhausted, NotAllowed, NotFound
 
 
 class Order(SQLModel, table=True):
-    """One paid order. (source, external_id) is its natural key; amounts are what was paid, in fen."""
+    """One paid order. (source, external_id) is its natural key; amounts are what was paid, fen."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -89,7 +89,7 @@ class MemberFacts(SQLModel, table=True):
 
 
 class OrderChanged(NotAllowed):
-    """The same order was handed in before with another content; changes are refunds or new orders."""
+    """The same order was handed in before with another content; a change must be a refund."""
 
     def __init__(self, source: str, external_id: str, field: str) -> None:
         self.source, self.external_id, self.field = source, external_id, field

@@ -1,0 +1,1 @@
+"""Races: two real connections at once, one winner."""
