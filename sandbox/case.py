@@ -35,7 +35,8 @@ _PATIENCE_SECONDS = 120
 _EDITS, _SKIPS = 0.2, 0.06
 _OPENS, _ASKS, _BUYS_AFTER_CARE, _BUYS_ANYWAY = 0.5, 0.25, 0.22, 0.08
 _GIFTS = 3
-_DEADLINE_MINUTES = 3
+# Guides get a minute and then another for so many tasks, before the forgotten ones fall back.
+_TASKS_A_MINUTE = 200
 _CARE_AUDIENCE = {
     "all": [
         {"fact": "r_score", "op": ">=", "value": 3},
@@ -43,7 +44,8 @@ _CARE_AUDIENCE = {
         {"fact": "days_since_touch", "op": ">=", "value": 7},
     ]
 }
-_AGAIN_AUDIENCE = {"all": [{"fact": "m_score", "op": ">=", "value": 4}]}
+# Everybody whom something reached within the last day.
+_AGAIN_AUDIENCE = {"not": {"fact": "days_since_touch", "op": ">=", "value": 1}}
 _GIFT_LINK = re.compile(r"https?://[^\s\"'<>]+/m/gift/[\w-]+")
 _PICKS_LINK = re.compile(r"https?://[^\s\"'<>]+/m/picks/[\w-]+")
 
@@ -113,7 +115,7 @@ def launch(
     days: int = 0,
 ) -> int:
     """Write, preview, forecast and launch a campaign in the console; gives its id."""
-    minutes = days * 24 * 60 or _DEADLINE_MINUTES
+    minutes = days * 24 * 60 or 1 + audience // _TASKS_A_MINUTE
     with log_in(case.world, LOGIN, case.password) as browser:
         page = browser.post(
             f"{case.world.product}/hq/campaigns/new", **_form(case, name, audience, tree, minutes)
@@ -174,7 +176,7 @@ def _do_task(browser: Browser, url: str, dice: random.Random) -> None:
     page = browser.open(url)
     fate = dice.random()
     if fate < _SKIPS:
-        browser.post(f"{url}/skip", why="刚在店里见过面")
+        browser.post(f"{url}/skip", why="in_touch")
     elif fate < _SKIPS + _EDITS:
         browser.post(f"{url}/send", text=f"{_draft_on(page)}\n（今天店里人不多，随时欢迎您来）")
     else:
@@ -249,6 +251,8 @@ def _give_coupons(case: Case, followers: list[Patron]) -> None:
             continue
         with Browser(case.world, friend.openid or "") as browser:
             browser.open(link)
+            # The first tap leads through WeChat's log-in and back to the page, the second claims.
+            browser.post(f"{link}/claim")
             browser.post(f"{link}/claim")
 
 
@@ -299,6 +303,7 @@ def _basket(patron: Patron, goods: list[Shelf], dice: random.Random) -> dict[str
     return {
         "external_id": f"{patron.external_id}-{now:%Y%m%d%H%M%S}",
         "paid_at": now.isoformat(),
+        "shop_code": patron.shop_code,
         "member": {"external_id": patron.external_id},
         "lines": lines,
     }
@@ -314,7 +319,7 @@ def _send_orders(case: Case, baskets: list[dict[str, Any]]) -> None:
         raise ActorStuck(f"The till's orders were answered {answer.status_code}.")
     refused = [item for item in answer.json()["items"] if item["status"] == "refused"]
     if refused:
-        raise ActorStuck(f"The till's order was refused: {refused[0]['detail']}")
+        raise ActorStuck(f"The till's order was refused: {refused[0]}")
 
 
 def _wait_for_fallback(case: Case, campaign_id: int) -> None:

@@ -104,7 +104,13 @@ def _prepare(demo: Demo, held: Servers, database: Database) -> str:
     with database.transaction() as session:
         stage.set_up(session, demo.settings, now=clock.now())
     with demo.step("load", "loading a year of real purchases through the CSV importers"):
-        steps = load.load(database, members=demo.members, now=clock.now(), say=demo.say)
+        steps = load.load(
+            database,
+            members=demo.members,
+            now=clock.now(),
+            say=demo.say,
+            folder=demo.settings.var_dir / "demo-data",
+        )
     demo.seconds |= {f"load.{name}": value for name, value in steps.items()}
     with database.transaction() as session:
         return stage.till_key(session, now=clock.now())

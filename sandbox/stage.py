@@ -1,4 +1,4 @@
-"""The stage of the demo: a brand, its accounts on both platforms, an operator, words and a till's key."""
+"""The stage of the demo: a brand, its accounts, an operator, words and a till's key."""
 
 import hashlib
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ ORIGINAL_ID = "gh_5a9d0c1e7b3f"
 CORP_ID = "ww7c2e9a4b6d1f8035"
 AGENT_ID = 1000002
 NOTICE_TEMPLATE_ID = "Q2FyZVBpY2tzTm90aWNlVGVtcGxhdGVJZF9aaGl5aW4"
-# What the demo's template asks for; each name is a type of WeChat's with a number (wechat-oa.md §6.3).
+# What the template asks for: a type of WeChat's and a number (wechat-oa.md §6.3).
 NOTICE_FIELDS = ["thing1", "thing2"]
 LOGIN = "hq"
 TILL = "pos"

@@ -12,6 +12,7 @@ class Patron:
 
     member_id: int
     external_id: str
+    shop_code: str
     openid: str | None
     external_userid: str | None
 
@@ -25,12 +26,12 @@ class Shelf:
 
 
 _PATRONS = text("""
-    SELECT m.id, coalesce(m.external_id, ''),
+    SELECT m.id, m.external_id, s.code,
            (SELECT i.outside_id FROM identities i WHERE i.member_id = m.id AND i.channel = 'wechat'
             ORDER BY i.id LIMIT 1),
            (SELECT i.outside_id FROM identities i WHERE i.member_id = m.id AND i.channel = 'wecom'
             ORDER BY i.id LIMIT 1)
-    FROM audience_members a JOIN members m ON m.id = a.member_id
+    FROM audience_members a JOIN members m ON m.id = a.member_id JOIN shops s ON s.id = m.shop_id
     WHERE a.campaign_id = :campaign AND m.external_id IS NOT NULL ORDER BY m.id
 """)
 _GUIDES = text("""
