@@ -1,1 +1,1 @@
-"""A stand-in for the servers of WeChat and WeCom, demo data and the demo itself. Never imported by the product."""
+"""A stand-in for WeChat and WeCom, demo data and the demo. Never imported by the product."""

@@ -9,7 +9,7 @@ from store.tokens import digest, new_token
 
 
 class ApiKey(SQLModel, table=True):
-    """A key that an outside system shows in `Authorization: Bearer …`; `source` names that system in orders."""
+    """A key shown in `Authorization: Bearer …`; `source` names its system in orders."""
 
     __tablename__ = "api_keys"
     id: int = big_key()
@@ -20,7 +20,7 @@ class ApiKey(SQLModel, table=True):
 
 
 def issue(session: Session, source: str, *, now: datetime) -> str:
-    """Issue a key to the system `source`, replacing an earlier one; the key itself is shown only here."""
+    """Issue a key to the system `source` in place of an earlier one; it is shown only here."""
     key = f"zy_{new_token()}"
     row = session.exec(select(ApiKey).where(ApiKey.source == source)).first()
     row = row or ApiKey(source=source, key_hash="", created_at=now)

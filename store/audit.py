@@ -9,7 +9,7 @@ from store.columns import big_key, json_column
 
 
 class AuditEntry(SQLModel, table=True):
-    """One act. `subject` names a row as `noun:id`; `facts` never hold a full phone number or a secret."""
+    """One act. `subject` names a row as `noun:id`; `facts` hold no phone number and no secret."""
 
     __tablename__ = "audit_log"
     id: int = big_key()

@@ -98,7 +98,7 @@ _MOVES: dict[TaskState, frozenset[TaskState]] = {
 
 
 class Campaign(SQLModel, table=True):
-    """A campaign. `audience` is a condition tree; `commission_bp` is basis points of attributed sales."""
+    """A campaign. `audience` is a condition tree; `commission_bp` basis points of sales."""
 
     __tablename__ = "campaigns"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The database: engine, and the one `transaction()` that commits (design.md §5, style: Transactions and jobs)."""
+"""The database: engine, and the one `transaction()` that commits (design.md §5)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

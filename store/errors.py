@@ -1,4 +1,4 @@
-"""Refusals: the everyday ways an act says no. English sentences for engineers; no HTTP, no Chinese."""
+"""Refusals: the ways an act says no. English sentences for engineers; no HTTP, no Chinese."""
 
 
 class Refusal(Exception):  # noqa: N818 -- a refusal is an answer, not a fault

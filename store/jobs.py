@@ -14,7 +14,7 @@ class Job(StrEnum):
     SEND_NOTICE = "send_notice"
     ATTRIBUTE_ORDER = "attribute_order"
     SWEEP = "sweep"
-    PASS_DEADLINES = "pass_deadlines"
+    PASS_DEADLINES = "pass_deadlines"  # noqa: S105 -- to let pass, not a password
     POLL_BROADCASTS = "poll_broadcasts"
     CHECK_INVARIANTS = "check_invariants"
     EXPIRE = "expire"

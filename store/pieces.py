@@ -1,4 +1,4 @@
-"""Content pieces as the record keeps them: words for one purpose, with typed variables (design.md §12)."""
+"""Content pieces as the record keeps them: words for one purpose, with typed variables."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Policies of the gate as the record keeps them: one row a version, the newest counts. Rules are plain data."""
+"""Policies of the gate as the record keeps them: a row a version, the newest counts."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Settings: the environment `ZHIYIN_*` or `.env`, read once at the edge and passed down (design.md §7)."""
+"""Settings: the environment `ZHIYIN_*` or `.env`, read once at the edge and passed down."""
 
 import secrets
 from functools import cached_property
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def secret(self) -> str:
-        """The key that signs sessions and encrypts credentials; made once under `var_dir` when unset."""
+        """The key that signs sessions and seals credentials; made under `var_dir` when unset."""
         if self.secret_key:
             return self.secret_key
         path = self.var_dir / "secret_key"

@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bot.envelope import MAX_BODY_BYTES
 from bot.fields import BadCallback
-from bot.inbox import Busy, Desk
+from bot.inbox import Busy
 from bot.wechat import inbound as wechat
 from bot.wecom import inbound as wecom
 from store.accounts import UnknownAccount
@@ -76,5 +76,3 @@ def _answer(act: Callable[[], str]) -> Response:
 
 def _query(request: Request) -> Mapping[str, str]:
     return dict(request.query_params)
-
-

@@ -1,6 +1,7 @@
 """Web log-in through WeChat and WeCom: no password, the platform says who is looking.
 
-`state` holds letters and digits only (wechat-oa.md §9), so the page to come back to travels in a cookie.
+`state` holds letters and digits only (wechat-oa.md §9), so the page to go back to travels in a
+cookie.
 """
 
 import secrets

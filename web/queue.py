@@ -1,4 +1,4 @@
-"""The queue: turns a nudge into an rq job; a nudge that gets lost costs a delay, never a message."""
+"""The queue: turns a nudge into an rq job; a lost nudge costs a delay, never a message."""
 
 import logging
 

@@ -1,15 +1,31 @@
 """Runs migrations on the connection `store.migrate` hands over, else as the settings say."""
 
+from typing import Literal
+
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, DateTime, TypeDecorator
+from sqlalchemy.dialects import postgresql
 
 from store.db import make_engine
 from store.settings import Settings
 from store.tables import metadata
 
 
+def _plain(kind: str, item: object, _autogen: object) -> str | Literal[False]:
+    """A revision names SQLAlchemy's own types, so that it outlives every library above it."""
+    if kind != "type" or not isinstance(item, TypeDecorator):
+        return False
+    inner = item.load_dialect_impl(postgresql.dialect())
+    return "sa.DateTime(timezone=True)" if isinstance(inner, DateTime) else f"sa.{inner!r}"
+
+
 def _run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, compare_server_default=False)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_server_default=False,
+        render_item=_plain,
+    )
     with context.begin_transaction():
         context.run_migrations()
 
