@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, exists, func, not_, or_, true
+from sqlalchemy import ColumnElement, Subquery, and_, exists, func, not_, or_, true
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from store.campaigns import AudienceMember
 from store.errors import Refusal
@@ -53,11 +54,11 @@ class _Leaf:
 
 def members_of(
     tree: dict[str, Any], *, now: datetime, limit: int | None = None
-) -> Select[tuple[int]]:
+) -> SelectOfScalar[int]:
     """The query that yields ids of active members; with `limit`, the best customers first."""
     scores = _scores() if _names_score(tree) else None
-    query: Select[tuple[int]] = (
-        select(Member.id)  # type: ignore[assignment]  # sqlmodel's SelectOfScalar is a Select
+    query = (
+        select(Member.id)
         .join(MemberFacts, col(MemberFacts.member_id) == Member.id, isouter=True)
         .where(Member.status == MemberStatus.ACTIVE)
     )

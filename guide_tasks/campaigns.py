@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field, field_validator
 from sqlalchemy import func
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from fatigue import gate
 from fatigue.gate import Ask
@@ -181,7 +182,7 @@ def voice(choice: assign.Choice | None) -> int | None:
     return choice.guide_id if choice is not None and choice.is_friend else None
 
 
-def audience_ids(campaign: Campaign, *, now: datetime) -> Any:
+def audience_ids(campaign: Campaign, *, now: datetime) -> SelectOfScalar[int]:
     """The query of a campaign's member ids: frozen once launched, else as the tree says now."""
     if campaign.state is CampaignState.DRAFT:
         return audience.members_of(campaign.audience, now=now, limit=campaign.audience_limit)

@@ -75,7 +75,10 @@ def _http_error(request: Request, error: Exception) -> Response:
         # A dependency sends a browser to the log-in.
         return Response(status_code=error.status_code, headers=error.headers)
     if _is_api(request):
-        return problem(error.status_code, HTTPStatus(error.status_code).name.lower(), error.detail)
+        code = HTTPStatus(error.status_code).name.lower()
+        answer = problem(error.status_code, code, error.detail)
+        answer.headers.update(error.headers or {})
+        return answer
     kind = "missing" if error.status_code == HTTPStatus.NOT_FOUND else "failed"
     return page(request, "sorry.html", status_code=error.status_code, kind=kind, words="")
 

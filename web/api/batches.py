@@ -1,5 +1,6 @@
 """Batches: up to 500 items, each in a savepoint of its own and answered on its own."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -10,6 +11,8 @@ from store.errors import Refusal
 from web.errors import code_of, first_problem
 
 MAX_ITEMS = 500
+# Refusals of what an outside system hands in begin with the field that they are about.
+_NAMES_FIELD = re.compile(r"([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)*): ")
 Form = TypeVar("Form", bound=BaseModel)
 
 
@@ -30,35 +33,58 @@ class BatchAnswer(BaseModel):
     items: list[ItemAnswer]
 
 
+def read(items: Sequence[dict[str, Any]], form: type[Form]) -> list[Form | ItemAnswer]:
+    """Each item as a form, or the answer that refuses it."""
+    return [_read_one(index, item, form) for index, item in enumerate(items)]
+
+
 def each(
-    session: Session,
-    items: Sequence[dict[str, Any]],
-    form: type[Form],
-    act: Callable[[Form], str],
+    session: Session, items: Sequence[Form | ItemAnswer], act: Callable[[Form], str]
 ) -> BatchAnswer:
-    """Do every item by itself: a refused one leaves no trace and does not stop the others."""
-    return BatchAnswer(items=[_one(session, i, item, form, act) for i, item in enumerate(items)])
+    """Do every form by itself: a refused one leaves no trace and does not stop the others."""
+    return BatchAnswer(
+        items=[
+            item if isinstance(item, ItemAnswer) else _do_one(session, index, item, act)
+            for index, item in enumerate(items)
+        ]
+    )
 
 
-def _one(
-    session: Session,
-    index: int,
-    item: dict[str, Any],
-    form: type[Form],
-    act: Callable[[Form], str],
-) -> ItemAnswer:
-    name = str(item.get("external_id", ""))
+def _read_one(index: int, item: dict[str, Any], form: type[Form]) -> Form | ItemAnswer:
     try:
-        with session.begin_nested():
-            return ItemAnswer(index=index, external_id=name, status=act(form.model_validate(item)))
+        return form.model_validate(item)
     except ValidationError as error:
         field, sentence = first_problem(error)
-        return _refused(index, name, "invalid_input", sentence, field)
+        name = str(item.get("external_id", ""))
+        return ItemAnswer(
+            index=index,
+            external_id=name,
+            status="refused",
+            code="invalid_input",
+            field=field or None,
+            detail=sentence,
+        )
+
+
+def _do_one(session: Session, index: int, form: Form, act: Callable[[Form], str]) -> ItemAnswer:
+    name = str(getattr(form, "external_id", ""))
+    try:
+        with session.begin_nested():
+            return ItemAnswer(index=index, external_id=name, status=act(form))
     except Refusal as refusal:
-        return _refused(index, name, code_of(refusal), str(refusal), None)
+        found = _NAMES_FIELD.match(str(refusal))
+        return ItemAnswer(
+            index=index,
+            external_id=name,
+            status="refused",
+            code=code_of(refusal),
+            field=found[1] if found else _field_of(refusal),
+            detail=str(refusal),
+        )
 
 
-def _refused(index: int, name: str, code: str, detail: str, field: str | None) -> ItemAnswer:
-    return ItemAnswer(
-        index=index, external_id=name, status="refused", code=code, field=field, detail=detail
-    )
+def _field_of(refusal: Refusal) -> str | None:
+    """The field behind a refusal that does not name it: acts say what, not where it came from."""
+    about = f"{code_of(refusal)} {getattr(refusal, 'noun', '')}"
+    fields = {"member": "member", "coupon": "coupon_code", "refund": "external_id"}
+    return next((field for word, field in fields.items() if word in about), None)

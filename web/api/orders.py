@@ -1,13 +1,17 @@
 """`/api/v1/orders` and `/api/v1/refunds`: tills and shops hand in what was paid and given back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
+from sqlalchemy import ColumnElement, or_
+from sqlmodel import Session, col, select
 
 from store import orders
-from store.orders import OrderForm, RefundForm
-from web.api.batches import MAX_ITEMS, BatchAnswer, each
+from store.members import Member
+from store.orders import Order, OrderForm, RefundForm
+from web.api.batches import MAX_ITEMS, BatchAnswer, each, read
 from web.api.keys import SourceDep
 from web.deps import NowDep, SessionDep
 
@@ -53,7 +57,9 @@ def place_orders(
     def place(form: OrderForm) -> str:
         return "created" if orders.place(session, form, source=source, now=now).is_new else "known"
 
-    return each(session, batch.orders, OrderForm, place)
+    forms = read(batch.orders, OrderForm)
+    _lock(session, _buyers([form for form in forms if isinstance(form, OrderForm)]))
+    return each(session, forms, place)
 
 
 @router.post("/refunds", summary="Hand in refunds")
@@ -66,4 +72,23 @@ def place_refunds(
         orders.refund(session, form, source=source, now=now)
         return "accepted"
 
-    return each(session, batch.refunds, RefundForm, give_back)
+    forms = read(batch.refunds, RefundForm)
+    keys = [form.order_external_id for form in forms if isinstance(form, RefundForm)]
+    bought = select(Order.member_id).where(Order.source == source, col(Order.external_id).in_(keys))
+    _lock(session, col(Member.id).in_(bought))
+    return each(session, forms, give_back)
+
+
+def _buyers(forms: Sequence[OrderForm]) -> ColumnElement[bool]:
+    refs = [form.member for form in forms if form.member is not None]
+    return or_(
+        col(Member.mobile).in_([ref.mobile for ref in refs if ref.mobile]),
+        col(Member.external_id).in_([ref.external_id for ref in refs if ref.external_id]),
+        col(Member.card_no).in_([ref.card_no for ref in refs if ref.card_no]),
+    )
+
+
+def _lock(session: Session, who: ColumnElement[bool]) -> None:
+    """Lock the members of a batch in id order: item by item, two batches could wait in a ring."""
+    query = select(Member.id).where(who).order_by(col(Member.id))
+    session.exec(query.with_for_update()).all()

@@ -1,0 +1,1 @@
+"""The engine: audiences, launch, progress, deadlines, attribution, results."""
