@@ -15,7 +15,8 @@ def _plain(kind: str, item: object, _autogen: object) -> str | Literal[False]:
     """A revision names SQLAlchemy's own types, so that it outlives every library above it."""
     if kind != "type" or not isinstance(item, TypeDecorator):
         return False
-    inner = item.load_dialect_impl(postgresql.dialect())
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    inner = item.load_dialect_impl(dialect)
     return "sa.DateTime(timezone=True)" if isinstance(inner, DateTime) else f"sa.{inner!r}"
 
 
