@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, column, select, table, text, update
+from sqlalchemy import ColumnElement, TableClause, and_, column, select, table, text, update
 
 from store.db import Session
 
@@ -96,20 +96,21 @@ def hand_back(session: Session, kept_id: int, gone_id: int, moved: dict[str, Any
 def _move(session: Session, holding: Holding, kept_id: int, gone_id: int) -> list[int]:
     rows = _table(holding)
     mine = rows.c[holding.column] == gone_id
-    query = update(rows).where(mine, *_limits(holding, kept_id)).values({holding.column: kept_id})
+    query = (
+        update(rows).where(mine, *_limits(holding, rows, kept_id)).values({holding.column: kept_id})
+    )
     return list(session.execute(query.returning(rows.c[holding.key])).scalars())
 
 
-def _limits(holding: Holding, kept_id: int) -> list[ColumnElement[bool]]:
+def _limits(holding: Holding, rows: TableClause, kept_id: int) -> list[ColumnElement[bool]]:
     """Which of gone's rows may move."""
-    rows = _table(holding)
     limits: list[ColumnElement[bool]] = []
     if holding.live:
         limits.append(rows.c[holding.live].is_(None))
     if holding.other:
         limits.append(rows.c[holding.other].is_distinct_from(kept_id))
     if holding.within:
-        theirs = _table(holding).alias("theirs")
+        theirs = rows.alias("theirs")
         same = and_(
             theirs.c[holding.column] == kept_id,
             theirs.c[holding.within] == rows.c[holding.within],
@@ -127,7 +128,7 @@ def _return(
     session.execute(query.values({holding.column: gone_id}))
 
 
-def _table(holding: Holding) -> Any:
+def _table(holding: Holding) -> TableClause:
     names = {holding.column, holding.key, holding.within, holding.live, holding.other}
     return table(holding.table, *(column(name) for name in sorted(filter(None, names))))
 

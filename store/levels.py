@@ -16,7 +16,7 @@ _SETTLE = """
 , earned AS (
     SELECT members.id, members.level_id, (
         SELECT levels.id FROM levels
-        WHERE levels.min_spent_fen <= CASE
+        WHERE members.mobile IS NOT NULL AND levels.min_spent_fen <= CASE
             WHEN member_facts.last_order_at >= :since THEN member_facts.spent_365_fen ELSE 0
         END
         ORDER BY levels.rank DESC LIMIT 1
@@ -24,7 +24,7 @@ _SETTLE = """
     FROM chosen
     JOIN members ON members.id = chosen.id
     LEFT JOIN member_facts ON member_facts.member_id = members.id
-    WHERE members.mobile IS NOT NULL AND members.status = 'active'
+    WHERE members.status = 'active'
 ), due AS (
     SELECT members.id, earned.new_level_id
     FROM earned JOIN members ON members.id = earned.id

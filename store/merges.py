@@ -63,7 +63,8 @@ def merge(session: Session, kept_id: int, gone_id: int, *, reason: str, now: dat
     campaign each keeps their own. Facts and levels follow.
     """
     session.flush()
-    if _lock(session, kept_id, gone_id) != {kept_id: "active", gone_id: "active"}:
+    both_active = {kept_id: "active", gone_id: "active"}
+    if kept_id == gone_id or _lock(session, kept_id, gone_id) != both_active:
         raise CannotMerge(kept_id, gone_id)
     moved = holdings.hand_over(session, kept_id, gone_id, now=now)
     row = Merge(kept_id=kept_id, gone_id=gone_id, reason=reason, moved=moved, merged_at=now)
