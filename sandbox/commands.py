@@ -9,7 +9,7 @@ from sandbox import app
 from sandbox import demo as stageplay
 from sandbox.actors import ActorStuck
 from sandbox.processes import CrewError
-from store.settings import Settings
+from web.entrance import read_settings
 
 _MIN_MEMBERS = 20
 
@@ -21,7 +21,7 @@ _MIN_MEMBERS = 20
 @click.option("--members", type=click.IntRange(min=_MIN_MEMBERS), help="Load a slice of the data.")
 def demo(*, once: bool, members: int | None) -> None:
     """Run the classic case on real retail data, on this machine."""
-    settings = Settings()
+    settings = read_settings()
     console = Console()
     try:
         stageplay.run(stageplay.Demo(settings, console, members), is_once=once)

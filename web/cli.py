@@ -1,8 +1,6 @@
 """The command line: `zhiyin …`. Other parts add commands through entry points `zhiyin.commands`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -10,10 +8,10 @@ import click
 
 from store import migrate
 from store.clock import now
-from store.embedded import EmbeddedServerError, Servers, hold_servers
+from store.embedded import EmbeddedServerError
 from store.errors import Refusal
-from store.settings import Settings
-from web import doctor, imports, run
+from web import doctor, imports, introduce, run
+from web.entrance import read_settings, servers
 
 _GROUP = "zhiyin.commands"
 
@@ -81,22 +79,7 @@ def doctor_command() -> None:
     sys.exit(1 if problems else 0)
 
 
-def read_settings() -> Settings:
-    """The settings, or one sentence per setting that cannot be read."""
-    try:
-        return Settings()
-    except (ValueError, KeyError) as fault:
-        raise click.ClickException(doctor.explain_settings(fault)) from fault
-
-
-@contextmanager
-def servers(settings: Settings) -> Iterator[Servers]:
-    """The servers of the settings or embedded ones; what takes time is said on standard error."""
-    with hold_servers(settings, lambda sentence: click.echo(sentence, err=True)) as held:
-        yield held
-
-
-for _command in (run.serve, run.work, run.tick, imports.import_):
+for _command in (run.serve, run.work, run.tick, imports.import_, *introduce.COMMANDS):
     main.add_command(_command)
 
 

@@ -9,12 +9,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from store import clock, migrate
-from store.db import Database, make_engine
-from store.embedded import hold_servers
+from store import clock
 from store.imports.run import KINDS, Options, Report, import_file
 from store.imports.staging import Progress as Watcher
-from store.settings import Settings
+from web.entrance import read_settings, record
 
 # On a pipe or in a log, a line for every tenth of a step is enough.
 _PARTS_OF_A_STEP = 10
@@ -55,21 +53,10 @@ def import_(  # noqa: PLR0913 -- click hands every option over by name
         errors_path=errors,
         is_dry_run=dry_run,
     )
-    with hold_servers(Settings(), lambda sentence: click.echo(sentence, err=True)) as held:
-        migrate.upgrade(held.database_url)
-        engine = make_engine(held.database_url)
-        try:
-            with watcher(kind) as progress:
-                report = import_file(
-                    Database(engine),
-                    kind,
-                    file,
-                    options=options,
-                    progress=progress,
-                    now=clock.now(),
-                )
-        finally:
-            engine.dispose()
+    with record(read_settings()) as database, watcher(kind) as progress:
+        report = import_file(
+            database, kind, file, options=options, progress=progress, now=clock.now()
+        )
     for line in told(report):
         click.echo(line)
     if report.refused:

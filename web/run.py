@@ -10,10 +10,9 @@ import click
 import uvicorn
 
 from store import migrate
-from store.embedded import hold_servers
-from store.settings import Settings
 from web import cron, wiring, worker
 from web.app import create_app
+from web.entrance import read_settings, servers
 from web.parts import Parts
 from web.queue import Nudger, make_queue
 
@@ -24,8 +23,8 @@ _GRACE_SECONDS = 5
 def _parts() -> Iterator[Parts]:
     """The parts of this process, with servers that answer and a database at the newest revision."""
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    settings = Settings()
-    with hold_servers(settings, lambda sentence: click.echo(sentence, err=True)) as held:
+    settings = read_settings()
+    with servers(settings) as held:
         migrate.upgrade(held.database_url)
         urls = {"database_url": held.database_url, "redis_url": held.redis_url}
         with wiring.build(settings.model_copy(update=urls)) as parts:

@@ -1,0 +1,100 @@
+"""What a new deployment is told once, at the command line."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlmodel import select
+
+from store.accounts import Account
+from store.db import Database
+from store.organisation import Brand, check_password
+from store.pieces import ContentPiece
+from web.cli import main
+
+_KEY = "A" * 43
+
+
+@pytest.fixture
+def run(database_url: str, redis_url: str, tmp_path: Path) -> "Run":
+    return Run(database_url, redis_url, tmp_path)
+
+
+class Run:
+    """Runs `zhiyin` against the database of the test."""
+
+    def __init__(self, database_url: str, redis_url: str, var_dir: Path) -> None:
+        self._settings = {
+            "ZHIYIN_DATABASE_URL": database_url,
+            "ZHIYIN_REDIS_URL": redis_url,
+            "ZHIYIN_VAR_DIR": str(var_dir),
+        }
+
+    def __call__(self, *words: str) -> Result:
+        """Run one command."""
+        return CliRunner().invoke(main, list(words), env=self._settings)
+
+
+def _rows(database: Database, table: type) -> list[object]:
+    with database.transaction() as session:
+        return list(session.exec(select(table)).all())
+
+
+def test_brand_comes_with_pieces_and_a_policy(run: Run, fresh_database: Database) -> None:
+    result = run("brand", "zw", "知味")
+
+    assert result.exit_code == 0
+    assert len(_rows(fresh_database, ContentPiece)) > 0
+
+
+def test_brand_is_refused_when_it_is_there(run: Run, fresh_database: Database) -> None:
+    run("brand", "zw", "知味")
+
+    result = run("brand", "zw", "别名")
+
+    assert result.exit_code == 1
+    assert "The brand zw is there already." in result.output
+    assert [brand.name for brand in _rows(fresh_database, Brand)] == ["知味"]  # type: ignore[attr-defined]  # rows of the table asked for
+
+
+def test_operator_can_log_in_with_the_password_given(run: Run, fresh_database: Database) -> None:
+    assert run("operator", "hq", "小王", "--password", "correct horse").exit_code == 0
+
+    with fresh_database.transaction() as session:
+        assert check_password(session, "hq", "correct horse") is not None
+        assert check_password(session, "hq", "wrong horse") is None
+
+
+def test_account_names_its_door_and_keeps_its_secret_sealed(
+    run: Run, fresh_database: Database
+) -> None:
+    run("brand", "zw", "知味")
+
+    result = run(*_account("brand", "zw", _KEY))
+
+    assert "/wechat/brand" in result.output
+    with fresh_database.transaction() as session:
+        account = session.exec(select(Account)).one()
+        assert "top-secret" not in account.secret_sealed
+    assert "top-secret" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("brand", "key", "sentence"),
+    [("nobody", _KEY, "There is no brand nobody"), ("zw", "short", "aes_key")],
+)
+def test_account_is_refused_with_the_field_that_is_wrong(
+    run: Run, fresh_database: Database, brand: str, key: str, sentence: str
+) -> None:
+    run("brand", "zw", "知味")
+
+    result = run(*_account("brand", brand, key))
+
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert _rows(fresh_database, Account) == []
+
+
+def _account(code: str, brand: str, key: str) -> list[str]:
+    words = ["account", "wechat", code, "--name", "会员中心", "--brand", brand, "--app-id", "wx1"]
+    return [*words, "--secret", "top-secret", "--token", "t0ken", "--aes-key", key]

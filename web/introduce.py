@@ -1,0 +1,87 @@
+"""`zhiyin brand`, `operator`, `account`, `api-key`: what a new deployment is told once."""
+
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+from pydantic import ValidationError
+from sqlmodel import select
+
+from content import ready_pieces
+from fatigue import policies
+from store import accounts, api_keys, clock
+from store.accounts import AccountForm, Platform
+from store.organisation import Brand, add_operator
+from web.entrance import read_settings, record
+from web.errors import first_problem
+
+
+@click.command("brand")
+@click.argument("code")
+@click.argument("name")
+@click.option("--timezone", default="Asia/Shanghai", show_default=True)
+def brand(code: str, name: str, timezone: str) -> None:
+    """Add a brand, with the ready content pieces and the default policy of the gate."""
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError) as unknown:
+        raise click.BadParameter(f"{timezone} is no time zone; try Asia/Shanghai.") from unknown
+    with record(read_settings()) as database, database.transaction() as session:
+        if session.exec(select(Brand).where(Brand.code == code)).first() is not None:
+            raise click.ClickException(f"The brand {code} is there already.")
+        session.add(Brand(code=code, name=name, timezone=timezone))
+        ready_pieces.seed(session, now=clock.now())
+        policies.seed(session, now=clock.now())
+    click.echo(f"The brand {code} is there. Next: zhiyin account, zhiyin import shops.")
+
+
+@click.command("operator")
+@click.argument("login")
+@click.argument("name")
+@click.password_option(help="Asked for when it is not given.")
+def operator(login: str, name: str, password: str) -> None:
+    """Let a person into the HQ console; a known login gets the new name and password."""
+    with record(read_settings()) as database, database.transaction() as session:
+        add_operator(session, login, name, password)
+    click.echo(f"{login} can log in at /hq.")
+
+
+@click.command("account")
+@click.argument("platform", type=click.Choice([platform.value for platform in Platform]))
+@click.argument("code")
+@click.option("--name", required=True)
+@click.option("--brand", "brand_code", required=True, help="The brand that the account speaks for.")
+@click.option("--app-id", required=True, help="appid of WeChat, or corp id of WeCom.")
+@click.option("--original-id", default="", help="The gh_… id of an official account.")
+@click.option("--agent-id", type=int, help="The agent id of a WeCom app.")
+@click.option("--notice-template-id", default="", help="Template of subscription notices.")
+@click.option("--secret", prompt=True, hide_input=True)
+@click.option("--token", prompt=True, hide_input=True)
+@click.option("--aes-key", prompt=True, hide_input=True, help="EncodingAESKey, 43 characters.")
+def account(platform: str, code: str, brand_code: str, **fields: str | int | None) -> None:
+    """Register an official account or a WeCom app; its callback door is /PLATFORM/CODE."""
+    settings = read_settings()
+    with record(settings) as database, database.transaction() as session:
+        row = session.exec(select(Brand).where(Brand.code == brand_code)).first()
+        if row is None:
+            raise click.ClickException(f"There is no brand {brand_code}; add it: zhiyin brand.")
+        try:
+            form = AccountForm.model_validate(
+                {**fields, "brand_id": row.id, "platform": platform, "code": code}
+            )
+        except ValidationError as error:
+            field, sentence = first_problem(error)
+            raise click.ClickException(f"{field}: {sentence}") from None
+        accounts.register(session, form, secret_key=settings.secret, now=clock.now())
+    click.echo(f"Enter this callback address there: {settings.public_url}/{platform}/{code}")
+
+
+@click.command("api-key")
+@click.argument("source")
+def api_key(source: str) -> None:
+    """Issue the API key of an outside system; an earlier one of SOURCE stops working."""
+    with record(read_settings()) as database, database.transaction() as session:
+        key = api_keys.issue(session, source, now=clock.now())
+    click.echo(f"Authorization: Bearer {key}")
+
+
+COMMANDS = (brand, operator, account, api_key)
