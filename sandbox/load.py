@@ -6,7 +6,7 @@ a later run makes the same files, and at the end how many members are there.
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from store.levels import Level
 from store.members import Identity, IdentityChannel, Member
 from store.organisation import Guide, GuideStatus
 from store.relations import Friendship
+from web.imports import watcher
 
 ALL_MEMBERS = 2469
 SOURCE = "journey"
@@ -150,8 +151,9 @@ def _import(
     started = time.monotonic()
     options = Options(brand=BRAND_CODE, source=SOURCE, wechat_account=APP_ID, wecom_account=CORP_ID)
     path = folder / f"{kind}.csv"
-    steps = _Steps(kind, say)
-    report = import_file(database, kind, path, options=options, progress=steps, now=now)
+    # Only one file takes long enough for a bar.
+    with watcher(kind) if kind == _LONG else nullcontext(_silent) as progress:
+        report = import_file(database, kind, path, options=options, progress=progress, now=now)
     if report.refused:
         first = report.complaints[0]
         raise LoadError(f"{report.refused} rows of {kind}.csv were refused: {first}")
@@ -160,19 +162,8 @@ def _import(
     return seconds
 
 
-class _Steps:
-    """Says once per step of a file that takes long enough to be asked about."""
-
-    def __init__(self, kind: str, say: Callable[[str], None]) -> None:
-        self._kind, self._say = kind, say
-        self._said: set[str] = set()
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """Take one report of the importer."""
-        del done, total
-        if self._kind == _LONG and step not in self._said:
-            self._said.add(step)
-            self._say(f"{self._kind}: {step} …")
+def _silent(step: str, done: int, total: int) -> None:
+    """Say nothing."""
 
 
 def _finish(database: Database, members: int, *, now: datetime) -> float:
