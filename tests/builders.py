@@ -46,7 +46,8 @@ def a_brand(session: Session) -> Brand:
 
 def a_shop(session: Session, **facts: Any) -> Shop:
     """A street store of the brand."""
-    usual = {"brand_id": a_brand(session).id, "code": f"S{number()}", "name": "知味 · 中山路店"}
+    usual: dict[str, Any] = {"brand_id": a_brand(session).id, "code": f"S{number()}"}
+    usual["name"] = "知味 · 中山路店"
     return _kept(session, Shop(**(usual | facts)))
 
 

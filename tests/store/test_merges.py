@@ -10,6 +10,7 @@ from sqlmodel import Session, select
 from store import (
     consents,
     coupons,
+    facts,
     gifts,
     holdings,
     ledger,
@@ -152,7 +153,7 @@ def test_undo_restores_every_row_exactly(session: Session) -> None:
 def test_undo_restores_every_row_exactly_when_kept_was_a_blank_visitor(session: Session) -> None:
     a_level(session)
     kept, gone = a_visitor(session), rich(session)
-    merges.facts.refresh(session, [kept.id], now=NOW)
+    facts.refresh(session, [kept.id], now=NOW)
     before = everything(session)
 
     merges.undo(session, merge(session, kept, gone), now=LATER)

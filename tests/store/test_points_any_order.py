@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ STEPS = st.lists(
 
 
 def do(session: Session, member_id: int, step: Step, now: datetime) -> None:
-    source = {"reason": "any", "source_id": str(number())}
+    source: dict[str, Any] = {"reason": "any", "source_id": str(number())}
     if step.act == "expire":
         points.expire_due(session, now)
     elif step.act == "earn":
