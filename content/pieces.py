@@ -6,10 +6,12 @@ A piece may use only the variables of `MemberVariables`; anything else is refuse
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 
 from jinja2 import (
     Environment,
     StrictUndefined,
+    Template,
     TemplateError,
     TemplateSyntaxError,
     meta,
@@ -126,7 +128,7 @@ def _inside(tree: nodes.Node) -> Iterator[nodes.Node]:
 def render(text: str, variables: MemberVariables) -> str:
     """The words for one member; refuses a result that is empty, too long or cannot be made."""
     try:
-        words = _ENVIRONMENT.from_string(text).render(asdict(variables)).strip()
+        words = _template(text).render(asdict(variables)).strip()
     except (TemplateError, TypeError) as error:
         raise BadPiece(f"it cannot be rendered: {error}") from error
     if not words:
@@ -134,6 +136,12 @@ def render(text: str, variables: MemberVariables) -> str:
     if len(words.encode()) > MAX_BYTES:
         raise BadPiece(f"it renders to more than {MAX_BYTES} bytes")
     return words
+
+
+@lru_cache(maxsize=64)
+def _template(text: str) -> Template:
+    """A launch renders one piece for everybody, and compiling takes far longer than rendering."""
+    return _ENVIRONMENT.from_string(text)
 
 
 def publish(session: Session, form: PieceForm, *, now: datetime) -> ContentPiece:

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import String, case, cast, func, insert, literal
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from content import notices
 from guide_tasks import making
@@ -45,13 +46,20 @@ def freeze(session: Session, campaign: Campaign, *, actor: str, now: datetime) -
     ticket = chance.op("&")(_POSITIVE_INT4) % _PERCENT
     arm = case((ticket < campaign.holdout_percent, Arm.HOLDOUT.value), else_=Arm.TREATED.value)
     rows = select(literal(campaign.id), chosen.c.id, arm)
-    frozen = session.connection().execute(
-        insert(AudienceMember).from_select(["campaign_id", "member_id", "arm"], rows)
-    )
+    session.exec(insert(AudienceMember).from_select(["campaign_id", "member_id", "arm"], rows))
     campaign.state, campaign.launched_at = CampaignState.LAUNCHING, now
     note(session, actor, "campaign.launch", subject=f"campaign:{campaign.id}", now=now)
     after_commit(session, Job.LAUNCH_CAMPAIGN, campaign.id)
-    return frozen.rowcount
+    # Reading flushes, so that a second call in this transaction sees the state.
+    return session.exec(_size(campaign.id)).one()
+
+
+def _size(campaign_id: int) -> SelectOfScalar[int]:
+    return (
+        select(func.count())
+        .select_from(AudienceMember)
+        .where(AudienceMember.campaign_id == campaign_id)
+    )
 
 
 def run(database: Database, campaign_id: int, *, public_url: str, now: datetime) -> None:

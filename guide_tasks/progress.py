@@ -63,7 +63,7 @@ def open_assignment(session: Session, token: str, guide_id: int, *, now: datetim
 
 def see(session: Session, task: CareTask, *, now: datetime) -> None:
     """The guide looked at the task."""
-    session.refresh(task, with_for_update=True)
+    _lock(session, task)
     if task.state is TaskState.ASSIGNED:
         move_task(task, TaskState.SEEN, now=now)
 
@@ -73,7 +73,7 @@ def edit(session: Session, task: CareTask, text: str, *, now: datetime) -> None:
     words = text.strip()
     if not 1 <= len(words.encode()) <= MAX_BYTES:
         raise BadText(len(words.encode()))
-    session.refresh(task, with_for_update=True)
+    _lock(session, task)
     if task.state not in WITH_GUIDE:
         raise WrongState("care task", task.state, TaskState.EDITED)
     task.edited_text = words if words != task.draft else None
@@ -83,8 +83,14 @@ def edit(session: Session, task: CareTask, text: str, *, now: datetime) -> None:
 
 def skip(session: Session, task: CareTask, why: str, *, now: datetime) -> None:
     """The guide leaves this member alone, and says why."""
-    session.refresh(task, with_for_update=True)
+    _lock(session, task)
     move_task(task, TaskState.SKIPPED, reason=why, now=now)
+
+
+def _lock(session: Session, task: CareTask) -> None:
+    """Lock the member, then the task, and read it anew; earlier changes are written first."""
+    facts.lock(session, [task.member_id])
+    session.refresh(task, with_for_update=True)
 
 
 def send(session: Session, task: CareTask, *, actor: str, now: datetime) -> Touch:
@@ -113,12 +119,6 @@ def advise(session: Session, task: CareTask, *, now: datetime) -> gate.Forecast:
     return gate.dry_run(session, [asks.by_guide(campaign, task)], now=now)[0]
 
 
-def _lock(session: Session, task: CareTask) -> None:
-    """Lock the member, then the task, and read it anew."""
-    facts.lock(session, [task.member_id])
-    session.refresh(task, with_for_update=True)
-
-
 def _touch(session: Session, key: str) -> Touch:
     query = select(Touch).where(Touch.key == key).execution_options(populate_existing=True)
     return session.exec(query).one()
@@ -141,6 +141,8 @@ def touch_settled(session: Session, touch: Touch, *, now: datetime) -> None:
     if touch.care_task_id is None:
         return
     task = session.get_one(CareTask, touch.care_task_id)
+    # To refresh a row is to forget what was changed and not yet written.
+    session.flush()
     session.refresh(task, with_for_update=True)
     is_guides = touch.channel is Channel.WECOM_BROADCAST
     if task.state is not (TaskState.SENDING if is_guides else TaskState.FELL_BACK):

@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import Session, select
 
 from guide_tasks import launch
-from store.campaigns import Campaign, CareTask, TaskState
+from store.campaigns import Campaign, CampaignState, CareTask, TaskState
 from store.consents import Consent, Purpose
 from store.db import Database
 from store.grants import Grant
@@ -108,8 +108,8 @@ def a_task(session: Session, guide: Guide, *, now: datetime, **facts: Any) -> Ca
 
 def running(session: Session, *, now: datetime, **facts: Any) -> Campaign:
     """A campaign under way, two hours before its deadline."""
-    usual = {
-        "state": "running",
+    usual: dict[str, Any] = {
+        "state": CampaignState.RUNNING,
         "fallback_channels": FALLBACKS,
         "deadline_at": now + timedelta(hours=2),
         "launched_at": now,
