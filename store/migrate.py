@@ -11,10 +11,22 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from store.db import make_engine
+from store.errors import Refusal
 
 _FOLDER = Path(__file__).parent / "migrations"
 # Any number that nothing else in this database uses as an advisory lock.
 _LOCK = 7_260_100
+
+
+class UnknownRevision(Refusal):
+    """The database was migrated by another version of the code."""
+
+    def __init__(self, revision: str) -> None:
+        self.revision = revision
+        super().__init__(
+            f"The database is at revision {revision}, which this version does not know: "
+            "install the version that made it, or start with another database or var folder."
+        )
 
 
 def upgrade(url: str) -> None:
@@ -22,8 +34,16 @@ def upgrade(url: str) -> None:
     with _connection(url) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = _config()
+        _check_known(connection, ScriptDirectory.from_config(config))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _check_known(connection: Connection, scripts: ScriptDirectory) -> None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in scripts.walk_revisions()}
+    if revision is not None and revision not in known:
+        raise UnknownRevision(revision)
 
 
 def current(url: str) -> str | None:
