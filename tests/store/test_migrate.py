@@ -4,12 +4,12 @@ import pytest
 from sqlalchemy import text
 
 from store import migrate
-from store.db import Database, make_engine
+from store.db import make_engine
 from store.migrate import UnknownRevision
 
 
 def test_upgrade_is_refused_with_the_way_out_when_the_revision_is_unknown(
-    fresh_database: Database, database_url: str
+    database_url: str,
 ) -> None:
     engine = make_engine(database_url)
     with engine.begin() as connection:
