@@ -24,6 +24,7 @@ from store.touches import Channel, Evidence, Touch, TouchState
 
 # A member who writes within a week of a touch is taken to answer it.
 _REPLY_WINDOW = timedelta(days=7)
+_UNANSWERED = frozenset({TaskState.SENT, TaskState.DELIVERED})
 # How long a slot is held for a worker to come; a guide's word is not lost in a short outage.
 _GUIDE_LEASE_MINUTES = 60
 
@@ -170,17 +171,17 @@ def _follow(task: CareTask, touch: Touch, now: datetime) -> None:
 
 
 def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
-    """The member wrote to the brand: the last task that reached them counts as answered."""
+    """The member wrote to the brand: the last task that reached them counts as answered, once."""
     facts.lock(session, [member_id])
     task = session.exec(
         select(CareTask)
         .where(CareTask.member_id == member_id, col(CareTask.sent_at) > now - _REPLY_WINDOW)
-        .where(col(CareTask.state).in_([TaskState.SENT, TaskState.DELIVERED]))
-        .order_by(col(CareTask.sent_at).desc())
+        .where(col(CareTask.state).in_(REACHED))
+        .order_by(col(CareTask.sent_at).desc(), col(CareTask.id).desc())
         .limit(1)
         .with_for_update()
     ).first()
-    if task is not None:
+    if task is not None and task.state in _UNANSWERED:
         move_task(task, TaskState.REPLIED, now=now)
 
 
