@@ -30,21 +30,19 @@ _UPSERT = """
     FROM chosen JOIN orders ON orders.member_id = chosen.id
     WHERE refunded_fen < amount_fen OR amount_fen = 0
     GROUP BY orders.member_id
-), by_product AS (
-    SELECT orders.member_id, order_lines.product_id, sum(order_lines.amount_fen) AS spent_fen
+), by_category AS (
+    SELECT orders.member_id, products.category, sum(order_lines.amount_fen) AS spent_fen
     FROM chosen
     JOIN orders ON orders.member_id = chosen.id
     JOIN order_lines ON order_lines.order_id = orders.id
-    WHERE refunded_fen < orders.amount_fen OR orders.amount_fen = 0
-    GROUP BY orders.member_id, order_lines.product_id
+    JOIN products ON products.id = order_lines.product_id
+    WHERE (refunded_fen < orders.amount_fen OR orders.amount_fen = 0) AND category <> ''
+    GROUP BY orders.member_id, products.category
 ), ranked AS (
-    SELECT member_id, category, sum(spent_fen) AS spent_fen,
-           row_number() OVER (
-               PARTITION BY member_id ORDER BY sum(spent_fen) DESC, category
-           ) AS place
-    FROM by_product JOIN products ON products.id = by_product.product_id
-    WHERE category <> ''
-    GROUP BY member_id, category
+    SELECT member_id, category, row_number() OVER (
+        PARTITION BY member_id ORDER BY spent_fen DESC, category
+    ) AS place
+    FROM by_category
 ), favourites AS (
     SELECT member_id, jsonb_agg(category ORDER BY place) AS categories
     FROM ranked WHERE place <= :favourites GROUP BY member_id
