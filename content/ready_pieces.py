@@ -17,7 +17,7 @@ READY_PIECES = (
         "{{ name }}您好，我是{{ shop }}的{{ guide }}。"
         "{% if days_since is not none and days_since > 14 %}有{{ days_since }}天没见到您了，"
         "{% else %}谢谢您一直来店里，{% endif %}"
-        "您常买的{{ category }}这周有几样很新鲜，我给您单独挑了一份清单"
+        "我照着您常买的{{ category }}，给您单独挑了一份清单"
         "{% if product %}，第一样就是{{ product }}{% endif %}：\n{{ link }}\n"
         "{% if coupon %}另外给您留了一张「{{ coupon }}」，"
         "到店报手机号就能用，也可以转送给朋友。\n{% endif %}"

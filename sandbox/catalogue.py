@@ -1,7 +1,7 @@
 """Chinese names for the products of the data package: brand, kind of goods, size.
 
 `data/categories.csv` names every category, `data/types.csv` the most bought product types more
-closely.
+closely; goods of `data/unadvertised.csv` get no category, so that nobody is offered them.
 """
 
 import csv
@@ -12,9 +12,9 @@ from typing import Any
 from sandbox.made_up import DATA, brand_name
 
 _OWN_BRAND = "知味自有"
-# The package files fuel under miscellaneous goods.
 _FUEL, _FUEL_TYPES = "FUEL", "GASOLINE"
 _UNNAMED = "其他商品"
+_LOOSE = "PRODUCE"
 _SIZE = re.compile(r"(?:^|.*\s)(\d*\.?\d+)\s*([A-Z]+)$")
 _FEW_GRAMS = 1000
 # Categories poured rather than weighed; their ounces are fluid ounces.
@@ -55,24 +55,36 @@ class Catalogue:
         self._departments = _table("departments")
         self._categories = _table("categories")
         self._types = _table("types")
+        self._unadvertised = _table("unadvertised").keys()
 
     def department(self, department: Any) -> str:
         """A department in Chinese; every one of the package is in the data file."""
         return self._departments[department] if isinstance(department, str) else _UNNAMED
 
     def category(self, product: Any) -> str:
-        """A category in Chinese; a product without one is named by its department."""
-        if isinstance(product.product_type, str) and product.product_type.startswith(_FUEL_TYPES):
-            return self._categories[_FUEL]
-        if isinstance(product.product_category, str):
-            return self._categories[product.product_category]
-        return self.department(product.department)
+        """A category in Chinese; empty for what is not to be offered to anybody."""
+        return "" if _key(product) in self._unadvertised else self._kind(product)
+
+    def _kind(self, product: Any) -> str:
+        """What a product is; one without a category is named by its department."""
+        category = _key(product)
+        return self._categories[category] if category else self.department(product.department)
 
     def name(self, product: Any) -> str:
         """What the shelf label says. `product` is a row of the package's products."""
-        goods = self._types.get(product.product_type) or self.category(product)
+        goods = self._types.get(product.product_type) or self._kind(product)
         size = metric_size(product.package_size, is_liquid=bool(_LIQUID.search(goods)))
+        if product.department == _LOOSE and size.endswith("千克"):
+            # Fruit and vegetables come to the shop in crates and are sold by weight.
+            size = ""
         return " ".join(part for part in (_brand(product), goods, size) if part)
+
+
+def _key(product: Any) -> str:
+    """The package's own category; empty for none. Fuel is filed under miscellaneous goods."""
+    if isinstance(product.product_type, str) and product.product_type.startswith(_FUEL_TYPES):
+        return _FUEL
+    return product.product_category if isinstance(product.product_category, str) else ""
 
 
 def _brand(product: Any) -> str:

@@ -40,7 +40,7 @@ class Place:
     @property
     def shop_name(self) -> str:
         """The name over the door."""
-        return f"知味 · {self.city}{self.road}店"
+        return f"知味{self.city}{self.road}店"
 
 
 def draw(purpose: str, who: object, below: int) -> int:

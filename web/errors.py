@@ -51,8 +51,9 @@ def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     if _is_api(request):
         return problem(status_of(refusal), code_of(refusal), str(refusal))
+    kind = "missing" if isinstance(refusal, NotFound) else "refused"
     words = of_refusal(refusal)
-    return page(request, "sorry.html", status_code=status_of(refusal), kind="refused", words=words)
+    return page(request, "sorry.html", status_code=status_of(refusal), kind=kind, words=words)
 
 
 def first_problem(error: RequestValidationError | ValidationError) -> tuple[str, str]:

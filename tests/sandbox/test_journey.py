@@ -70,6 +70,15 @@ def test_every_shop_product_and_person_has_a_chinese_name(files: Path) -> None:
         assert all(_HAN.search(row["name"]) for row in rows(files, name)), name
 
 
+def test_goods_that_may_not_be_advertised_are_in_no_category(files: Path) -> None:
+    products = rows(files, "products")
+
+    fuel = [one for one in products if "汽油" in one["name"]]
+    assert fuel
+    assert {one["category"] for one in fuel} == {""}
+    assert not {one["category"] for one in products} & {"香烟", "雪茄", "优惠券", "婴儿配方奶粉"}
+
+
 @pytest.mark.parametrize(
     ("size", "is_liquid", "said"),
     [

@@ -17,6 +17,7 @@ from store.organisation import Brand, Shop
 from store.pieces import ContentPiece
 from store.products import Product
 from store.tags import Tag
+from store.touches import Category
 
 SAMPLES = 5
 _CATEGORIES = 300
@@ -67,7 +68,7 @@ def choices(session: Session) -> Choices:
         .limit(_CATEGORIES)
     )
     return Choices(
-        pieces=[choice for choice in map(_piece, all_pieces(session)) if choice is not None],
+        pieces=_pieces(session),
         coupon_plans=coupon_plans(session),
         levels=_pairs(session, select(Level.code, Level.name).order_by(col(Level.rank))),
         tags=_pairs(session, select(Tag.code, Tag.name).order_by(Tag.group_name, Tag.name)),
@@ -84,6 +85,12 @@ def coupon_plans(session: Session) -> list[tuple[str, str]]:
 
 def _pairs(session: Session, query: Any) -> list[tuple[str, str]]:
     return [(code, name) for code, name in session.exec(query).all()]
+
+
+def _pieces(session: Session) -> list[PieceChoice]:
+    """Care before marketing: what disturbs less is offered first."""
+    found = [choice for choice in map(_piece, all_pieces(session)) if choice is not None]
+    return sorted(found, key=lambda choice: choice.category != Category.CARE)
 
 
 def _piece(piece: ContentPiece) -> PieceChoice | None:

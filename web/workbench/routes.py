@@ -88,28 +88,26 @@ def show_task(token: str, desk: DeskDep, did: str | None = None) -> Response:
     """One task."""
     task = progress.task_of_guide(desk.session, token, desk.guide.id)
     progress.see(desk.session, task, now=desk.now)
-    return page(
-        desk.request,
-        "workbench/task.html",
-        task=task_page.read(desk.session, task, now=desk.now),
-        skip_reasons=list(SkipReason),
-        did=_did(desk, did),
-        did_this=did == token,
-        now=desk.now,
-    )
+    return _task_page(desk, task, did=did)
 
 
 @router.post("/t/{token}/send")
 def send(token: str, desk: DeskDep, text: Annotated[str | None, Form()] = None) -> Response:
     """Send, in the edited words if they came along."""
-    task = acts.send(desk.session, desk.guide, token, text=text, now=desk.now)
+    try:
+        task = acts.send(desk.session, desk.guide, token, text=text, now=desk.now)
+    except progress.BadText as refusal:
+        return _refused_words(desk, token, text or "", refusal)
     return _go_on(desk, task)
 
 
 @router.post("/t/{token}/edit")
-def edit(token: str, desk: DeskDep, text: Annotated[str, Form()]) -> Response:
+def edit(token: str, desk: DeskDep, text: Annotated[str, Form()] = "") -> Response:
     """Keep the edited words."""
-    task = acts.edit(desk.session, desk.guide, token, text=text, now=desk.now)
+    try:
+        task = acts.edit(desk.session, desk.guide, token, text=text, now=desk.now)
+    except progress.BadText as refusal:
+        return _refused_words(desk, token, text, refusal)
     return _to(f"/guide/t/{task.token}?did={task.token}")
 
 
@@ -137,6 +135,35 @@ def show_results(desk: DeskDep, after: str | None = None) -> Response:
         result=results.of_guide(desk.session, desk.guide.id),
         sales=results_page.read(desk.session, desk.guide.id, after),
     )
+
+
+def _task_page(
+    desk: Desk,
+    task: CareTask,
+    *,
+    did: str | None = None,
+    typed: str | None = None,
+    refusal: progress.BadText | None = None,
+) -> Response:
+    """The task; `typed` are words that `refusal` did not take, to be mended on the page."""
+    view = task_page.read(desk.session, task, now=desk.now)
+    return page(
+        desk.request,
+        "workbench/task.html",
+        status_code=200 if refusal is None else 422,
+        task=view,
+        text=view.text if typed is None else typed,
+        refusal=refusal,
+        skip_reasons=list(SkipReason),
+        did=_did(desk, did),
+        did_this=did == task.token,
+        now=desk.now,
+    )
+
+
+def _refused_words(desk: Desk, token: str, typed: str, refusal: progress.BadText) -> Response:
+    task = progress.task_of_guide(desk.session, token, desk.guide.id)
+    return _task_page(desk, task, typed=typed, refusal=refusal)
 
 
 def _today(desk: Desk) -> task_list.Scope:

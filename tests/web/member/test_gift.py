@@ -154,4 +154,8 @@ def test_friend_who_has_enough_of_this_coupon_is_told_so(
 
 
 def test_gift_of_an_unknown_token_is_not_there(scene: Scene) -> None:
-    assert scene.browser().get("/m/gift/unknown").status_code == 404
+    answer = scene.browser().get("/m/gift/unknown")
+
+    assert answer.status_code == 404
+    assert "没有找到这份礼物" in answer.text
+    assert "这一步没有成功" not in answer.text

@@ -255,3 +255,20 @@ def test_closed_task_says_how_it_ended(scene: Scene, state: TaskState, words: st
 
     assert words in page
     assert "<textarea" not in page
+
+
+@pytest.mark.parametrize("act", ["edit", "send"])
+@pytest.mark.parametrize(
+    ("typed", "said"), [("很" * 700 + "👋", "这段话太长了"), ("  ", "写上几句再保存")]
+)
+def test_words_that_cannot_be_sent_stay_on_the_page_with_one_sentence(
+    scene: Scene, act: str, typed: str, said: str
+) -> None:
+    task = a_task(scene)
+
+    answer = scene.guide().post(f"/guide/t/{task.token}/{act}", data={"text": typed})
+
+    assert answer.status_code == 422
+    assert f">{typed}</textarea>" in answer.text
+    assert said in answer.text
+    assert (scene.fresh(task).state, scene.touches(task)) == (TaskState.ASSIGNED, [])
