@@ -8,6 +8,7 @@ WeCom.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -20,7 +21,7 @@ from sandbox.gateway import ApiServer, answer_http
 from sandbox.phones import pages
 from sandbox.push import Rules, new_client
 from sandbox.register import Unknown
-from sandbox.state import Push, World
+from sandbox.state import Journal, Push, World
 from sandbox.talk import Pusher
 from sandbox.wechat_server import WechatServer
 from sandbox.wecom_server import WecomServer
@@ -51,9 +52,11 @@ def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None
     return app
 
 
-def run(port: int, *, host: str = _LOOPBACK, log_level: str = "warning") -> None:
+def run(port: int, *, receipts: Path | None = None, log_level: str = "warning") -> None:
     """Serve the sandbox until stopped; on the loopback address, because nothing guards it."""
-    uvicorn.run(create_sandbox_app(), host=host, port=port, log_level=log_level, access_log=False)
+    world = World(journal=Journal(file=receipts))
+    app = create_sandbox_app(world)
+    uvicorn.run(app, host=_LOOPBACK, port=port, log_level=log_level, access_log=False)
 
 
 def _mount_server(app: FastAPI, server: ApiServer, world: World) -> None:

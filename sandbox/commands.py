@@ -1,6 +1,7 @@
 """`zhiyin demo` and `zhiyin sandbox`, which join the command line as entry points."""
 
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -12,6 +13,7 @@ from sandbox.processes import CrewError
 from web.entrance import read_settings
 
 _MIN_MEMBERS = 20
+_STOPPED = "Everything else has been stopped. The same command goes on with what is there."
 
 
 @click.command("demo")
@@ -26,7 +28,7 @@ def demo(*, once: bool, members: int | None) -> None:
     try:
         stageplay.run(stageplay.Demo(settings, console, members), is_once=once)
     except (ActorStuck, CrewError) as fault:
-        raise click.ClickException(str(fault)) from fault
+        raise click.ClickException(f"{fault}\n{_STOPPED}") from fault
     except KeyboardInterrupt:
         console.print("Stopped: every process of the demo has ended.")
         sys.exit(130)
@@ -34,6 +36,11 @@ def demo(*, once: bool, members: int | None) -> None:
 
 @click.command("sandbox")
 @click.option("--port", default=8100, show_default=True)
-def sandbox(port: int) -> None:
+@click.option(
+    "--receipts",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Add what people receive to this file, one JSON object a line.",
+)
+def sandbox(port: int, receipts: Path | None) -> None:
     """Run the stand-in for WeChat's and WeCom's servers alone."""
-    app.run(port)
+    app.run(port, receipts=receipts)

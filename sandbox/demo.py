@@ -12,13 +12,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
+import psycopg
 from rich.console import Console
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 from sqlmodel import Session
 
 from sandbox import case, load, report, stage
-from sandbox.actors import World
-from sandbox.case import Case
-from sandbox.processes import Crew, free_port
+from sandbox.actors import ActorStuck, World
+from sandbox.processes import Crew, CrewError, free_port
+from sandbox.scene import Case
 from store import clock, migrate
 from store.db import Database, make_engine
 from store.embedded import Servers, hold_servers
@@ -32,6 +34,15 @@ _START_SECONDS = 60
 _AUDIENCE_SHARE = 16
 _AUDIENCE_MAX, _AUDIENCE_MIN = 150, 12
 _REGISTER_SECONDS = 60.0
+# What others notice of a death, and how long it may take until it is known who died.
+_SYMPTOMS = (
+    ActorStuck,
+    httpx.HTTPError,
+    OperationalError,
+    PendingRollbackError,
+    psycopg.OperationalError,
+)
+_INQUEST_SECONDS = 5.0
 
 
 @dataclass
@@ -89,12 +100,28 @@ def run(demo: Demo, *, is_once: bool) -> None:
         engine = make_engine(held.database_url)
         database = Database(engine)
         try:
-            key = _prepare(demo, held, database)
-            with Crew(demo.settings.var_dir / "log", demo.say) as crew:
+            with (
+                Crew(demo.settings.var_dir / "log", demo.say, held.fault) as crew,
+                _naming_the_dead(crew),
+            ):
+                key = _prepare(demo, held, database)
                 world = _start(demo, held, crew, database)
                 _play(demo, database, world, key, crew, is_once=is_once)
         finally:
             engine.dispose()
+
+
+@contextmanager
+def _naming_the_dead(crew: Crew) -> Iterator[None]:
+    """Tell who has died rather than what others noticed of it. Raises CrewError."""
+    try:
+        yield
+    except _SYMPTOMS as fault:
+        crew.find_dead(_INQUEST_SECONDS)
+        if isinstance(fault, ActorStuck):
+            raise
+        what = "A page" if isinstance(fault, httpx.HTTPError) else "The database"
+        raise CrewError(f"{what} broke off in the middle ({type(fault).__name__}).") from fault
 
 
 def _prepare(demo: Demo, held: Servers, database: Database) -> str:
@@ -124,7 +151,9 @@ def _start(demo: Demo, held: Servers, crew: Crew, database: Database) -> World:
     with demo.step("start", "starting the sandbox, web, worker and cron"):
         zhiyin = [sys.executable, "-m", "web.cli"]
         port = sandbox.rsplit(":", 1)[1]
-        crew.start("sandbox", [*zhiyin, "sandbox", "--port", port], environment)
+        receipts = str(demo.settings.var_dir / "demo-receipts.jsonl")
+        command = [*zhiyin, "sandbox", "--port", port, "--receipts", receipts]
+        crew.start("sandbox", command, environment)
         port = product.rsplit(":", 1)[1]
         crew.start("web", [*zhiyin, "serve", "--port", port], environment)
         crew.start("worker", [*zhiyin, "worker"], environment)
@@ -162,7 +191,7 @@ def _play(
         plan = stage.coupon_plan(session)
         members = report.collect(session, {})["members"]
     password = stage.password(demo.settings)
-    played = Case(database, world, password, key, plan, demo.say, demo.seconds)
+    played = Case(database, world, password, key, plan, demo.say, demo.seconds, crew.check)
     audience = max(min(members // _AUDIENCE_SHARE, _AUDIENCE_MAX), _AUDIENCE_MIN)
     if is_once:
         case.play(played, audience=audience)

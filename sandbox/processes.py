@@ -20,9 +20,11 @@ _POLL_SECONDS = 0.1
 _LAST_LINES = 12
 # The tether needs a moment beyond the time it gives its command.
 _TETHER_SECONDS = STOP_SECONDS + 3.0
+_MOMENT_SECONDS = 1.0
 _HTTP_SERVER_ERROR = 500
 
 Say = Callable[[str], None]
+Ground = Callable[[], str | None]
 
 
 class CrewError(Exception):
@@ -40,11 +42,15 @@ class Crew:
     """Child processes that live and end with this one: at its exit, a signal, even its kill -9.
 
     Use it as a context in the main thread. SIGTERM and SIGHUP then leave the block as SystemExit.
+    `ground` tells what became of the servers that all of them stand on; nothing while these run.
     """
 
-    def __init__(self, log_folder: Path, say: Say = lambda _sentence: None) -> None:
+    def __init__(
+        self, log_folder: Path, say: Say = lambda _sentence: None, ground: Ground | None = None
+    ) -> None:
         self._log_folder = log_folder
         self._say = say
+        self._ground = ground
         self._hands: list[_Hand] = []
         # Nothing is ever written; that it ends tells the tethers that this process has.
         self._pipe_read, self._pipe_write = os.pipe()
@@ -82,14 +88,23 @@ class Crew:
         self._hands.append(_Hand(name, log, process))
 
     def check(self) -> None:
-        """Raise CrewError if a process has ended by itself."""
+        """Raise CrewError if a process has ended by itself, or what they all stand on has gone."""
+        self._check_ground()
         for hand in self._hands:
             code = hand.process.poll()
             if code is not None:
+                self._check_ground(after=_MOMENT_SECONDS)
                 raise CrewError(
                     f"The {hand.name} process ended by itself (exit code {code}). "
                     f"The end of {hand.log}:\n{_last_lines(hand.log)}"
                 )
+
+    def find_dead(self, seconds: float) -> None:
+        """Check for so long: somebody has noticed a death, which may not be known here yet."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.check()
+            time.sleep(_POLL_SECONDS)
 
     def watch(self, seconds: float | None = None) -> None:
         """Wait so long (None: until interrupted) while checking that everyone is there."""
@@ -119,6 +134,14 @@ class Crew:
             if end >= 0:
                 os.close(end)
         self._pipe_read = self._pipe_write = -1
+
+    def _check_ground(self, *, after: float = 0.0) -> None:
+        if self._ground is None:
+            return
+        # Whoever loses the ground may fall before it is told that it has gone.
+        time.sleep(after)
+        if lost := self._ground():
+            raise CrewError(lost)
 
     def _stop_one(self, hand: _Hand) -> None:
         process = hand.process

@@ -1,16 +1,19 @@
 """The memory of the sandbox: accounts, people, inboxes, the journal and the misbehaviour asked
 for.
 
-One process, one `World`; each server's part has its own lock. Nothing is written to disk.
+One process, one `World`; each server's part has its own lock. Only receipts are written to disk,
+and only when asked for: what people have received outlives the sandbox.
 People: a follower (WeChat official account), a guide (member of the corp in WeCom) and a
 customer (external contact of guides).
 """
 
 import itertools
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from threading import RLock
 from typing import Any, Literal
 
@@ -252,15 +255,18 @@ class WecomState:
 
 @dataclass
 class Journal:
-    """Append-only: every call, push and receipt, in order."""
+    """Append-only: every call, push and receipt, in order; receipts as lines in `file`, too."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
+    file: Path | None = None
 
     def note(self, kind: str, *, now: datetime, **facts: Any) -> None:
         """Write one entry."""
-        self.entries.append(
-            {"n": len(self.entries) + 1, "at": now.isoformat(), "kind": kind, **facts}
-        )
+        entry = {"n": len(self.entries) + 1, "at": now.isoformat(), "kind": kind, **facts}
+        self.entries.append(entry)
+        if self.file is not None and kind == "receipt":
+            with self.file.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 @dataclass

@@ -1,8 +1,10 @@
 """What the people of the demo know of themselves: who they are outside, what they hold."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlmodel import Session
 
 
@@ -15,6 +17,17 @@ class Patron:
     shop_code: str
     openid: str | None
     external_userid: str | None
+    hears_brand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A guide with open tasks, `followers` of whom may hear from the brand itself."""
+
+    userid: str
+    assignment: str
+    tasks: int
+    followers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +43,25 @@ _PATRONS = text("""
            (SELECT i.outside_id FROM identities i WHERE i.member_id = m.id AND i.channel = 'wechat'
             ORDER BY i.id LIMIT 1),
            (SELECT i.outside_id FROM identities i WHERE i.member_id = m.id AND i.channel = 'wecom'
-            ORDER BY i.id LIMIT 1)
+            ORDER BY i.id LIMIT 1),
+           m.id = ANY(:hearers)
     FROM audience_members a JOIN members m ON m.id = a.member_id JOIN shops s ON s.id = m.shop_id
     WHERE a.campaign_id = :campaign AND m.external_id IS NOT NULL ORDER BY m.id
 """)
 _GUIDES = text("""
-    SELECT g.userid, a.token, count(t.id) FROM assignments a JOIN guides g ON g.id = a.guide_id
+    SELECT g.userid, a.token, count(t.id), count(t.id) FILTER (WHERE t.member_id = ANY(:hearers))
+    FROM assignments a JOIN guides g ON g.id = a.guide_id
     JOIN care_tasks t ON t.assignment_id = a.id AND t.state IN ('assigned', 'seen', 'edited')
-    WHERE a.campaign_id = :campaign GROUP BY 1, 2 ORDER BY 3 DESC, 1
+    WHERE a.campaign_id = :campaign GROUP BY 1, 2 ORDER BY 4 DESC, 3 DESC, 1
+""")
+# They follow the official account, and let the brand care on both of its channels.
+_HEARERS = text("""
+    SELECT c.member_id FROM consents c JOIN audience_members a USING (member_id)
+    WHERE a.campaign_id = :campaign AND c.purpose = 'care' AND c.is_granted
+      AND c.channel IN ('wechat_service', 'wechat_notice')
+      AND EXISTS (SELECT FROM identities i
+                  WHERE i.member_id = c.member_id AND i.channel = 'wechat')
+    GROUP BY 1 HAVING count(DISTINCT c.channel) = 2
 """)
 _ALL_GUIDES = text("""
     SELECT g.userid FROM assignments a JOIN guides g ON g.id = a.guide_id
@@ -64,14 +88,14 @@ _USUAL = text("""
 
 def patrons(session: Session, campaign_id: int) -> dict[int, Patron]:
     """The audience of a campaign, by member id."""
-    rows = session.connection().execute(_PATRONS, {"campaign": campaign_id})
+    rows = _for_hearers(session, _PATRONS, campaign_id)
     return {row[0]: Patron(*row) for row in rows}
 
 
-def guides_with_work(session: Session, campaign_id: int) -> list[tuple[str, str, int]]:
-    """Userid, assignment token and open tasks of every guide, the busiest first."""
-    rows = session.connection().execute(_GUIDES, {"campaign": campaign_id})
-    return [(row[0], row[1], row[2]) for row in rows]
+def guides_with_work(session: Session, campaign_id: int) -> list[Busy]:
+    """Every guide with open tasks, those with the most followers first."""
+    rows = _for_hearers(session, _GUIDES, campaign_id)
+    return [Busy(*row) for row in rows]
 
 
 def reached(session: Session, campaign_id: int) -> dict[int, list[int]]:
@@ -86,7 +110,7 @@ def guides_of(session: Session, campaign_id: int) -> list[str]:
     return list(rows.scalars())
 
 
-def members_of_assignment(session: Session, token: str) -> list[int]:
+def members_of(session: Session, token: str) -> list[int]:
     """Members whom one guide was asked to look after."""
     return list(session.connection().execute(_OF_GUIDE, {"token": token}).scalars())
 
@@ -105,3 +129,9 @@ def usual(session: Session, member_id: int) -> list[Shelf]:
 def count(session: Session, sql: str, **values: object) -> int:
     """One number from the database."""
     return int(session.connection().execute(text(sql), values).scalar_one())
+
+
+def _for_hearers(session: Session, query: TextClause, campaign_id: int) -> Iterable[Any]:
+    facts = {"campaign": campaign_id}
+    hearers = list(session.connection().execute(_HEARERS, facts).scalars())
+    return session.connection().execute(query, {**facts, "hearers": hearers})

@@ -1,13 +1,16 @@
 """The queue: turns a nudge into an rq job; a lost nudge costs a delay, never a message."""
 
 import logging
+from datetime import timedelta
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
-from rq.exceptions import DuplicateJobError
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 
+from store import clock
 from store.jobs import Job
 
 log = logging.getLogger(__name__)
@@ -15,6 +18,9 @@ log = logging.getLogger(__name__)
 QUEUE = "zhiyin"
 # Long enough for a launch of a million members; everything else takes seconds.
 _TIMEOUT_SECONDS = 3600
+# Who has worked longer on a job is taken for dead: rq itself would wait out the time-out, and a
+# sweep that died with its worker would be the last for an hour.
+_PATIENCE = timedelta(minutes=1)
 
 
 def make_queue(redis: Redis) -> Queue:
@@ -23,25 +29,54 @@ def make_queue(redis: Redis) -> Queue:
 
 
 class Nudger:
-    """Hands jobs over; the same job for the same row waits in the queue only once."""
+    """Hands jobs over; the same job for the same row waits in the queue only once.
 
-    def __init__(self, queue: Queue) -> None:
+    A job that is worked on for longer than `patience` may be done a second time, by another worker:
+    its row decides, so that does no harm.
+    """
+
+    def __init__(self, queue: Queue, patience: timedelta = _PATIENCE) -> None:
         self._queue = queue
+        self._patience = patience
 
     def __call__(self, item: tuple[Job, int]) -> None:
         """Queue one collected nudge; a broken Redis is logged and left to the sweeper."""
         job, row_id = item
         try:
-            self._queue.enqueue_call(
-                "web.worker.run",
-                args=(job.value, row_id),
-                job_id=f"{job.value}-{row_id:x}",
-                unique=True,
-                timeout=_TIMEOUT_SECONDS,
-                result_ttl=0,
-                failure_ttl=0,
-            )
+            self._enqueue(job, row_id)
         except DuplicateJobError:
             return
         except RedisError as error:
             log.warning("nudge lost: %s %s (%s)", job, row_id, type(error).__name__)
+
+    def _enqueue(self, job: Job, row_id: int) -> None:
+        job_id = f"{job.value}-{row_id:x}"
+        try:
+            self._put(job, row_id, job_id)
+        except DuplicateJobError:
+            if not self._forgotten(job_id):
+                raise
+            log.warning("job given up by its worker: %s %s", job, row_id)
+            self._put(job, row_id, job_id)
+
+    def _put(self, job: Job, row_id: int, job_id: str) -> None:
+        self._queue.enqueue_call(
+            "web.worker.run",
+            args=(job.value, row_id),
+            job_id=job_id,
+            unique=True,
+            timeout=_TIMEOUT_SECONDS,
+            result_ttl=0,
+            failure_ttl=0,
+        )
+
+    def _forgotten(self, job_id: str) -> bool:
+        """Whether the job with this id died with its worker; if so, it is out of the way now."""
+        try:
+            found = QueuedJob.fetch(job_id, self._queue.connection, serializer=JSONSerializer)
+        except NoSuchJobError:
+            return True
+        if found.started_at is None or clock.real() - found.started_at < self._patience:
+            return False
+        found.delete()
+        return True

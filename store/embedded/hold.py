@@ -23,6 +23,7 @@ _JOIN_SECONDS = 90.0
 _LEAVE_SECONDS = 90.0
 _RETRY_SECONDS = 0.05
 _REAP_SECONDS = 0.2
+_MESSAGE_BYTES = 65536
 # A unix socket's path has at most 107 bytes (sockaddr_un); names of sockets need some of them.
 _FOLDER_BYTES = 80
 # Commas and quotes have a meaning in PostgreSQL's list of socket folders, others in a URL.
@@ -51,14 +52,22 @@ class Servers:
 
     def is_alive(self) -> bool:
         """False once an embedded server has died (its keeper then lets everyone go)."""
+        return self.fault() is None
+
+    def fault(self) -> str | None:
+        """What became of the embedded servers, in whole sentences; none while they are there."""
         if self.line is None:
-            return True
+            return None
         try:
-            return self.line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+            told = self.line.recv(_MESSAGE_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return True
+            return None
         except OSError:
-            return False
+            told = b""
+        # Once it has served, the keeper says nothing more except why it ends.
+        if told.endswith(b"\n"):
+            return str(json.loads(told)["failed"])
+        return "The keeper of the embedded servers has ended, and the servers with it."
 
 
 @contextmanager

@@ -96,11 +96,10 @@ class Keeper:
                 _tell(holder, {"say": sentence})
 
     def fail(self, sentence: str) -> None:
-        """Tell everyone who waits that there will be no servers."""
+        """Tell everyone that there are no servers, or will be none."""
         _note(sentence)
         for holder in self.holders:
-            if not holder.is_served:
-                _tell(holder, {"failed": sentence})
+            _tell(holder, {"failed": sentence})
 
     def stop(self) -> None:
         """Close the door, stop the servers, and only then let the last holders see the end."""
