@@ -155,7 +155,7 @@ def silences(session: Session, campaign_id: int) -> list[Silence]:
         select(rule, func.count())
         .where(Touch.campaign_id == campaign_id, Touch.state == TouchState.WITHHELD)
         .group_by(rule)
-        .order_by(func.count().desc())
+        .order_by(func.count().desc(), rule.nulls_first())
     )
     return [Silence(name or "", touches) for name, touches in session.exec(query).all()]
 
