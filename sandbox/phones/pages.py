@@ -2,9 +2,11 @@
 plainly labelled.
 """
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse
@@ -14,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from sandbox import broadcasts, register, talk
 from sandbox.inboxes import ids_of_same_person
 from sandbox.oauth import PageError
+from sandbox.phones import people
 from sandbox.phones.bubbles import Shown, shown
 from sandbox.state import Broadcast, World
 from store import clock
@@ -25,7 +28,6 @@ _TEMPLATES = Environment(
     autoescape=True,
     undefined=StrictUndefined,
 )
-_PEOPLE_ON_INDEX = 12
 _BUBBLES = 200
 _PREVIEW_CUSTOMERS = 5
 
@@ -43,21 +45,14 @@ def _world(request: Request) -> World:
 async def index(request: Request, q: Annotated[str, Query(max_length=64)] = "") -> Response:
     """Who you can be: those with something on their phone first."""
     world = _world(request)
-    guides = [(guide.userid, guide.name) for guide in world.wecom.guides.values()]
-    members = [(one.openid, one.nickname) for one in world.wechat.followers.values()]
     return _page(
-        "index.html", q=q, guides=_some(world, guides, q), members=_some(world, members, q)
+        "index.html",
+        q=q,
+        guides=people.some(people.guides(world), q),
+        members=people.some(people.members(world), q),
+        guide_phone="/phone/guide/{}".format,
+        member_phone="/phone/member/{}".format,
     )
-
-
-def _some(world: World, people: list[tuple[str, str]], q: str) -> list[tuple[str, str, int]]:
-    """A few of the people that fit the search, the busiest first: id, name, number of bubbles."""
-    fitting = [
-        (who, name or who, len(world.inboxes.get(who, [])))
-        for who, name in people
-        if q in name or q in who
-    ]
-    return sorted(fitting, key=lambda person: -person[2])[:_PEOPLE_ON_INDEX]
 
 
 @router.get("/phone/member/{openid}")
@@ -76,6 +71,7 @@ async def member_log(request: Request, openid: str) -> Response:
     return _page(
         "log.html",
         bubbles=_log(world, openid, ids_of_same_person(world, openid)),
+        waiting=[],
         tap="",
         who=openid,
     )
@@ -99,18 +95,15 @@ async def guide_phone(request: Request, userid: str) -> Response:
 
 @router.get("/phone/guide/{userid}/log")
 async def guide_log(request: Request, userid: str) -> Response:
-    """The cards and messages of a guide."""
+    """The cards and messages of a guide, and at the end the broadcasts to be confirmed."""
     world = _world(request)
-    tap = f"/phone/guide/{userid}/tap"
-    return _page("log.html", bubbles=_log(world, userid, [userid]), tap=tap, who=userid)
-
-
-@router.get("/phone/guide/{userid}/broadcasts")
-async def guide_broadcasts(request: Request, userid: str) -> Response:
-    """The broadcasts that wait for this guide's confirmation."""
-    world = _world(request)
-    waiting = [_preview(world, one, userid) for one in broadcasts.waiting(world, userid)]
-    return _page("broadcasts.html", waiting=waiting, who=userid)
+    return _page(
+        "log.html",
+        bubbles=_log(world, userid, [userid]),
+        waiting=[_preview(world, one, userid) for one in broadcasts.waiting(world, userid)],
+        tap=f"/phone/guide/{userid}/tap",
+        who=userid,
+    )
 
 
 def _preview(world: World, broadcast: Broadcast, userid: str) -> dict[str, Any]:
@@ -171,12 +164,13 @@ def _log(world: World, person: str, ids: list[str]) -> list[Shown]:
 def who_are_you(request: Request, *, is_corp: bool) -> Response:
     """The login page without a person: choose one and come straight back."""
     world = _world(request)
-    people = (
-        [(guide.userid, guide.name) for guide in world.wecom.guides.values()]
-        if is_corp
-        else [(one.openid, one.nickname) for one in world.wechat.followers.values()]
-    )
-    return _page("who.html", status=401, people=_some(world, people, ""), next=str(request.url))
+    everybody = people.guides(world) if is_corp else people.members(world)
+    return _page("who.html", status=401, found=people.some(everybody), be=_way_to(str(request.url)))
+
+
+def _way_to(url: str) -> Callable[[str], str]:
+    """The way to an address as somebody."""
+    return lambda who: "/sandbox/be?" + urlencode({"who": who, "next": url})
 
 
 def problem(_request: Request, error: PageError) -> Response:
