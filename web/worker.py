@@ -89,12 +89,15 @@ _LEDGER_SQL = text("""
 
 
 def _sweep(parts: Parts, _row: int) -> None:
-    """Move what has come due, then nudge every row that a lost job left behind."""
-    delivery.sweep(parts.database, now=parts.clock())
+    """Nudge every row that a lost job left behind, then move what has come due.
+
+    In this order, so that a touch that cannot be moved keeps no other row waiting.
+    """
     with parts.database.transaction() as session:
         for job, query in _LEFT_BEHIND.items():
             for row_id in session.exec(query.limit(_SWEEP_LIMIT)).all():
                 after_commit(session, job, row_id)
+    delivery.sweep(parts.database, now=parts.clock())
 
 
 _LEFT_BEHIND = {
