@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from web import doors, errors, operations
+from web import doors, errors, operations, reference
 from web.api import orders as orders_api
 from web.console import routes as console
 from web.member import routes as member_pages
@@ -19,7 +19,7 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(
         title="Zhiyin",
         version="1",
-        docs_url="/api/docs",
+        docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
@@ -30,5 +30,6 @@ def create_app(parts: Parts) -> FastAPI:
     for router in (doors.router, operations.router, console.router, workbench.router):
         app.include_router(router, include_in_schema=False)
     app.include_router(member_pages.router, include_in_schema=False)
+    app.include_router(reference.router)
     app.include_router(orders_api.router, prefix=API_PREFIX)
     return app
