@@ -1,5 +1,6 @@
 """The REST API: a key opens it, every item is answered by itself, nothing is half-written."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -361,3 +362,20 @@ def test_the_documentation_renders_and_names_both_doors(till: Till) -> None:
     assert "/api/openapi.json" in page.text
     assert {ORDERS, REFUNDS} <= schema["paths"].keys()
     assert schema["paths"][ORDERS]["post"]["security"] == [{"HTTPBearer": []}]
+
+
+@pytest.mark.race
+def test_two_batches_in_opposite_order_do_not_wait_for_each_other_for_ever(till: Till) -> None:
+    with till.database.transaction() as session:
+        for n in range(20):
+            a_member(session, external_id=f"m{n}")
+    orders = [
+        [till.order(f"{side}{n}", member={"external_id": f"m{n}"}) for n in range(20)]
+        for side in "AB"
+    ]
+    batches = [orders[0], orders[1][::-1]]
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda batch: till.items(ORDERS, *batch), batches))
+
+    assert {item["status"] for items in answers for item in items} == {"created"}
