@@ -3,7 +3,6 @@
 A piece may use only the variables of `MemberVariables`; anything else is refused when written.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import lru_cache
@@ -14,7 +13,6 @@ from jinja2 import (
     Template,
     TemplateError,
     TemplateSyntaxError,
-    meta,
     nodes,
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -98,31 +96,29 @@ def check(text: str) -> None:
     """
     if len(text.encode()) > _MAX_SOURCE_BYTES:
         raise BadPiece(f"it is longer than {_MAX_SOURCE_BYTES} bytes")
-    tree = _parse(text)
-    for node in _inside(tree):
-        if not isinstance(node, _PLAIN):
-            problem = "only variables and conditions can stand between the words"
-            raise BadPiece(f"line {node.lineno}: {problem}")
-    unknown = sorted(meta.find_undeclared_variables(tree) - set(VARIABLES))
-    if unknown:
-        raise BadPiece(f"unknown variable {unknown[0]!r}; known are {', '.join(VARIABLES)}")
+    for node in _parse(text):
+        _check_node(node)
     for member in _TRIALS:
         render(text, member)
 
 
-def _parse(text: str) -> nodes.Template:
+def _check_node(node: nodes.Node) -> None:
+    if not isinstance(node, _PLAIN):
+        problem = "only variables and conditions can stand between the words"
+        raise BadPiece(f"line {node.lineno}: {problem}")
+    if isinstance(node, nodes.Name) and node.name not in VARIABLES:
+        known = ", ".join(VARIABLES)
+        raise BadPiece(f"line {node.lineno}: unknown variable {node.name!r}; known are {known}")
+
+
+def _parse(text: str) -> list[nodes.Node]:
+    """Everything that stands in a text, from the outside in."""
     try:
-        return _ENVIRONMENT.parse(text)
+        return list(_ENVIRONMENT.parse(text).find_all(nodes.Node))
     except TemplateSyntaxError as error:
         raise BadPiece(f"line {error.lineno}: {error.message}") from error
     except RecursionError as error:
         raise BadPiece("it is nested too deeply") from error
-
-
-def _inside(tree: nodes.Node) -> Iterator[nodes.Node]:
-    for child in tree.iter_child_nodes():
-        yield child
-        yield from _inside(child)
 
 
 def render(text: str, variables: MemberVariables) -> str:
@@ -131,6 +127,9 @@ def render(text: str, variables: MemberVariables) -> str:
         words = _template(text).render(asdict(variables)).strip()
     except (TemplateError, TypeError) as error:
         raise BadPiece(f"it cannot be rendered: {error}") from error
+    except (SyntaxError, RecursionError) as error:
+        # Python itself takes only so many conditions inside each other.
+        raise BadPiece("it is nested too deeply") from error
     if not words:
         raise BadPiece("it renders to nothing")
     if len(words.encode()) > MAX_BYTES:
