@@ -1,6 +1,5 @@
 """The members of the case: they open their list, ask the bot, give coupons away and buy."""
 
-import itertools
 import random
 import re
 from typing import Any
@@ -29,7 +28,7 @@ def members_act(case: Case, campaign_id: int, forgotten: list[int]) -> None:
         _answer(case, people[member_id], dice)
     followers = [patron for m, patron in people.items() if m in reached and patron.openid]
     waiting = [people[member_id] for member_id in forgotten if people[member_id].hears_brand]
-    _give_coupons(case, followers, waiting)
+    _give_coupons(case, (followers or waiting)[:_GIFTS])
     for place, patron in enumerate(waiting):
         _write_in(case, patron, place)
     _buy(case, people, reached, dice)
@@ -57,14 +56,16 @@ def _write_in(case: Case, patron: Patron, place: int) -> None:
         case.world.tell("accept_notice", openid=patron.openid, template_id=NOTICE_TEMPLATE_ID)
 
 
-def _give_coupons(case: Case, reached: list[Patron], waiting: list[Patron]) -> None:
-    """Some of the reached give a coupon away; the next follower in line claims it."""
-    pairs = itertools.pairwise([*reached, *waiting])
-    for giver, friend in itertools.islice(pairs, min(_GIFTS, max(len(reached), 1))):
+def _give_coupons(case: Case, givers: list[Patron]) -> None:
+    """Some members give a coupon away, each to a friend who has had few."""
+    with case.reading() as session:
+        ids = [giver.member_id for giver in givers]
+        friends = reads.friends(session, ids, case.coupon_plan, len(givers))
+    for giver, friend in zip(givers, friends, strict=False):
         link = _gift_link(case, giver)
         if link is None:
             continue
-        with Browser(case.world, friend.openid or "") as browser:
+        with Browser(case.world, friend) as browser:
             browser.open(link)
             # The first tap leads through WeChat's log-in and back to the page, the second claims.
             browser.post(f"{link}/claim")

@@ -63,6 +63,18 @@ _HEARERS = text("""
                   WHERE i.member_id = c.member_id AND i.channel = 'wechat')
     GROUP BY 1 HAVING count(DISTINCT c.channel) = 2
 """)
+# Followers whom no campaign has held out, those who have had the fewest coupons of a plan first.
+_FRIENDS = text("""
+    SELECT min(i.outside_id) FROM identities i
+    WHERE i.channel = 'wechat' AND i.member_id <> ALL(:givers)
+      AND NOT EXISTS (SELECT FROM audience_members a
+                      WHERE a.member_id = i.member_id AND a.arm = 'holdout')
+    GROUP BY i.member_id
+    ORDER BY (SELECT count(*) FROM coupons c JOIN coupon_plans p ON p.id = c.plan_id
+              LEFT JOIN gifts g ON g.coupon_id = c.id
+              WHERE p.code = :plan AND i.member_id IN (c.member_id, g.giver_id)), i.member_id
+    LIMIT :number
+""")
 _ALL_GUIDES = text("""
     SELECT g.userid FROM assignments a JOIN guides g ON g.id = a.guide_id
     WHERE a.campaign_id = :campaign ORDER BY 1
@@ -113,6 +125,12 @@ def guides_of(session: Session, campaign_id: int) -> list[str]:
 def members_of(session: Session, token: str) -> list[int]:
     """Members whom one guide was asked to look after."""
     return list(session.connection().execute(_OF_GUIDE, {"token": token}).scalars())
+
+
+def friends(session: Session, givers: list[int], plan: str, number: int) -> list[str]:
+    """Openids of members who could do with a coupon of a plan, none of them a giver."""
+    facts = {"givers": givers, "plan": plan, "number": number}
+    return list(session.connection().execute(_FRIENDS, facts).scalars())
 
 
 def shelf(session: Session, product_ids: list[int]) -> list[Shelf]:
