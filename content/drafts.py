@@ -113,4 +113,6 @@ def reason(facts: DraftFacts) -> str:
     if facts.days_since is None:
         return "还没有买过东西，可以先认识一下"
     like = f"，常买{'、'.join(facts.favourites[:2])}" if facts.favourites else ""
-    return f"近一年来过 {facts.orders_count} 次，上次是 {facts.days_since} 天前{like}"
+    # Days are whole spans of 24 hours: less than two of them may be today or yesterday.
+    last = f"上次是 {facts.days_since} 天前" if facts.days_since > 1 else "这两天刚来过"
+    return f"来过 {facts.orders_count} 次，{last}{like}"
