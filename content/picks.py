@@ -15,7 +15,6 @@ from sqlmodel import Session
 
 PICKS_PER_MEMBER = 4
 _OWN_PICKS = 2
-_OWN_PER_MEMBER = 30
 _BEST_PER_CATEGORY = 12
 # Best sellers are counted over the last quarter, so that seasonal goods come and go.
 _BEST_DAYS = 90
@@ -82,7 +81,8 @@ _OWN_SQL = text("""
             GROUP BY o.member_id, l.product_id
         ) b JOIN products p ON p.id = b.product_id
         WHERE p.is_active AND p.category <> ''
-    ) ranked WHERE place <= :own OR product_id = ANY(:best) ORDER BY member_id, place
+    ) ranked WHERE place <= :own OR product_id IN (SELECT unnest(CAST(:best AS bigint[])))
+    ORDER BY member_id, place
 """)
 
 
@@ -112,7 +112,7 @@ def picks_for(
 
 def _own(session: Session, member_ids: Sequence[int], best: BestSellers) -> dict[int, _Own]:
     found: dict[int, _Own] = {}
-    values = {"members": list(member_ids), "own": _OWN_PER_MEMBER, "best": best.product_ids}
+    values = {"members": list(member_ids), "own": PICKS_PER_MEMBER, "best": best.product_ids}
     for member_id, product_id, category, name, times in session.connection().execute(
         _OWN_SQL, values
     ):

@@ -20,6 +20,7 @@ RULE_PHRASES: dict[str, str] = {
     "no_consent": "顾客没有同意接收这类消息",
     "past_deadline": "截止时间已过",
     "member_gone": "会员已注销或已合并",
+    "no_words": "这段话术没有适合这位顾客的内容",
 }
 
 

@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-import pytest
 from sqlmodel import Session
 
 from content import picks
@@ -80,14 +79,15 @@ def test_a_best_seller_that_the_member_knows_is_no_news(session: Session, now: d
 
 
 def test_a_best_seller_is_known_however_long_the_list_of_the_own(
-    session: Session, now: datetime, monkeypatch: pytest.MonkeyPatch
+    session: Session, now: datetime
 ) -> None:
-    monkeypatch.setattr(picks, "_OWN_PER_MEMBER", 1)
-    again, known, fresh = goods(session, "again", "known", "fresh")
+    (again,) = goods(session, "again")
+    known = goods(session, *(f"known{n}" for n in range(2 * PICKS_PER_MEMBER)))
+    (fresh,) = goods(session, "fresh")
     li = a_member(session)
-    for product in (again, again, known):
+    for product in (again, again, *known):
         buy(session, li, product, now=now)
-    sell(session, known, 9, now=now)
+    sell(session, known[-1], 9, now=now)
     sell(session, fresh, 1, now=now)
 
     assert names_for(session, li, "茶叶", now=now) == ["again", "fresh"]
