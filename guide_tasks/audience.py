@@ -16,18 +16,13 @@ from sqlalchemy import ColumnElement, Subquery, and_, exists, func, not_, or_, t
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from store.campaigns import AudienceMember
+from guide_tasks.audience_facts import CLAIMS, DAYS, NUMBERS, SCORES, WORDS, quintiles
 from store.errors import Refusal
-from store.levels import Level
-from store.members import Identity, IdentityChannel, Member, MemberStatus
+from store.members import Member, MemberStatus
 from store.orders import MemberFacts
-from store.organisation import Guide, GuideStatus, Shop
-from store.relations import Friendship, Ownership
-from store.tags import MemberTag, Tag
 from store.touches import COUNTED, Touch
 
 MAX_DEPTH = 6
-_SCORES = 5
 _LEAF = frozenset({"fact", "op", "value"})
 # A century of days, and a number that every column can be compared with.
 _MOST_DAYS = 36_500
@@ -56,7 +51,7 @@ def members_of(
     tree: dict[str, Any], *, now: datetime, limit: int | None = None
 ) -> SelectOfScalar[int]:
     """The query that yields ids of active members; with `limit`, the best customers first."""
-    scores = _scores() if _names_score(tree) else None
+    scores = quintiles() if _names_score(tree) else None
     query = (
         select(Member.id)
         .join(MemberFacts, col(MemberFacts.member_id) == Member.id, isouter=True)
@@ -124,19 +119,28 @@ def _read_leaf(tree: dict[str, Any], where: str) -> _Leaf:
 
 
 def _leaf(leaf: _Leaf, scores: Subquery | None, now: datetime) -> ColumnElement[bool]:
-    if leaf.fact in _NUMBERS:
-        return _compare(_NUMBERS[leaf.fact], leaf)
-    if leaf.fact in _DAYS:
-        return _compare_days(_DAYS[leaf.fact], leaf, now)
-    if leaf.fact in _SCORE_FACTS and scores is not None:
+    if leaf.fact in NUMBERS:
+        return _compare(NUMBERS[leaf.fact], leaf)
+    if leaf.fact in DAYS:
+        return _compare_days(DAYS[leaf.fact], leaf, now)
+    if leaf.fact in SCORES and scores is not None:
         return _compare(scores.c[leaf.fact], leaf)
-    if leaf.fact in _WORDS:
-        return _WORDS[leaf.fact](_words(leaf), now)
-    if leaf.fact in _CLAIMS:
+    if leaf.fact in WORDS:
+        return WORDS[leaf.fact](_words(leaf), now)
+    if leaf.fact in CLAIMS:
         return _claim(leaf)
     if leaf.fact == "days_since_touch":
         return _untouched_for(leaf, now)
-    known = sorted([*_NUMBERS, *_DAYS, *_SCORE_FACTS, *_WORDS, *_CLAIMS, "days_since_touch"])
+    known = sorted(
+        [
+            *NUMBERS,
+            *DAYS,
+            *SCORES,
+            *WORDS,
+            *CLAIMS,
+            "days_since_touch",
+        ]
+    )
     raise BadAudience(leaf.where, f"fact {leaf.fact!r} is not one of {', '.join(known)}")
 
 
@@ -185,7 +189,7 @@ def _words(leaf: _Leaf) -> list[str]:
 def _claim(leaf: _Leaf) -> ColumnElement[bool]:
     if leaf.op != "=" or not isinstance(leaf.value, bool):
         raise BadAudience(leaf.where, f"{leaf.fact} takes op '=' and true or false")
-    claim = _CLAIMS[leaf.fact]()
+    claim = CLAIMS[leaf.fact]()
     return claim if leaf.value else not_(claim)
 
 
@@ -203,104 +207,7 @@ def _untouched_for(leaf: _Leaf, now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _has_level(codes: list[str], _now: datetime) -> ColumnElement[bool]:
-    return exists().where(col(Level.id) == Member.level_id, col(Level.code).in_(codes))
-
-
-def _has_tag(codes: list[str], now: datetime) -> ColumnElement[bool]:
-    return exists().where(
-        col(MemberTag.member_id) == Member.id,
-        col(MemberTag.tag_id) == Tag.id,
-        col(Tag.code).in_(codes),
-        or_(col(MemberTag.expires_at).is_(None), col(MemberTag.expires_at) > now),
-    )
-
-
-def _of_shop(codes: list[str], _now: datetime) -> ColumnElement[bool]:
-    return exists().where(col(Shop.id) == Member.shop_id, col(Shop.code).in_(codes))
-
-
-def _likes(categories: list[str], _now: datetime) -> ColumnElement[bool]:
-    return or_(*(col(MemberFacts.favourite_categories).contains([name]) for name in categories))
-
-
-def _has_guide() -> ColumnElement[bool]:
-    return _knows(Ownership)
-
-
-def _has_friend() -> ColumnElement[bool]:
-    return _knows(Friendship)
-
-
-def _knows(tie: type[Ownership] | type[Friendship]) -> ColumnElement[bool]:
-    """Whether a tie to a guide in post is open."""
-    return exists().where(
-        col(tie.member_id) == Member.id,
-        col(tie.until).is_(None),
-        col(Guide.id) == tie.guide_id,
-        col(Guide.status) == GuideStatus.ACTIVE,
-    )
-
-
-def _follows() -> ColumnElement[bool]:
-    return exists().where(
-        col(Identity.member_id) == Member.id,
-        col(Identity.channel) == IdentityChannel.WECHAT,
-        col(Identity.is_reachable),
-    )
-
-
-def _was_in_a_campaign() -> ColumnElement[bool]:
-    return exists().where(col(AudienceMember.member_id) == Member.id)
-
-
-_NUMBERS: dict[str, Any] = {
-    "orders_count": col(MemberFacts.orders_count),
-    "spent_fen": col(MemberFacts.spent_fen),
-    "spent_365_fen": col(MemberFacts.spent_365_fen),
-    "interval_days": col(MemberFacts.interval_days),
-}
-_DAYS: dict[str, Any] = {
-    "recency_days": col(MemberFacts.last_order_at),
-    "first_order_days": col(MemberFacts.first_order_at),
-    "joined_days": col(Member.joined_at),
-}
-_SCORE_FACTS = ("r_score", "f_score", "m_score")
-_WORDS: dict[str, Callable[[list[str], datetime], ColumnElement[bool]]] = {
-    "level": _has_level,
-    "tag": _has_tag,
-    "shop": _of_shop,
-    "favourite_category": _likes,
-}
-_CLAIMS: dict[str, Callable[[], ColumnElement[bool]]] = {
-    "has_guide": _has_guide,
-    "is_friend_of_a_guide": _has_friend,
-    "follows_account": _follows,
-    "was_in_a_campaign": _was_in_a_campaign,
-}
-
-
 def _names_score(tree: Any) -> bool:
     if isinstance(tree, dict):
-        return tree.get("fact") in _SCORE_FACTS or any(_names_score(v) for v in tree.values())
+        return tree.get("fact") in SCORES or any(_names_score(v) for v in tree.values())
     return isinstance(tree, list) and any(_names_score(v) for v in tree)
-
-
-def _scores() -> Subquery:
-    """Quintiles of every member who ever bought: one pass over the facts."""
-    ranked = {
-        "r_score": MemberFacts.last_order_at,
-        "f_score": MemberFacts.orders_count,
-        "m_score": MemberFacts.spent_365_fen,
-    }
-    member_id = col(MemberFacts.member_id)
-    quintiles = [
-        func.ntile(_SCORES).over(order_by=(col(fact), member_id)).label(name)
-        for name, fact in ranked.items()
-    ]
-    return (
-        select(member_id, *quintiles)
-        .join(Member, col(Member.id) == member_id)
-        .where(Member.status == MemberStatus.ACTIVE, MemberFacts.orders_count > 0)
-        .subquery("scores")
-    )

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guide_tasks import audience
+from guide_tasks import audience_facts
 from store.campaigns import CampaignState, TaskState
 from web.console.forms import CATEGORIES, FALLBACKS, Preset
 from web.pages import make_templates
@@ -36,16 +36,18 @@ def test_every_category_of_a_campaign_has_a_word(words: Any) -> None:
     assert set(CATEGORIES) <= set(words.CATEGORIES)
 
 
-@pytest.mark.parametrize("fact", [*audience._NUMBERS, *audience._DAYS, *audience._SCORE_FACTS])
+@pytest.mark.parametrize(
+    "fact", [*audience_facts.NUMBERS, *audience_facts.DAYS, *audience_facts.SCORES]
+)
 def test_every_number_of_an_audience_has_a_word(words: Any, fact: str) -> None:
     sentence = words.sentence({"fact": fact, "op": ">=", "value": 3}, {})
 
     assert fact not in sentence
 
 
-@pytest.mark.parametrize("fact", [*audience._CLAIMS, *audience._WORDS])
+@pytest.mark.parametrize("fact", [*audience_facts.CLAIMS, *audience_facts.WORDS])
 def test_every_claim_and_list_of_an_audience_has_a_word(words: Any, fact: str) -> None:
-    value = True if fact in audience._CLAIMS else ["x"]
+    value = True if fact in audience_facts.CLAIMS else ["x"]
 
     sentence = words.sentence({"fact": fact, "op": "=", "value": value}, {})
 
