@@ -24,6 +24,7 @@ from sandbox.scene import Case
 from store import clock, migrate
 from store.db import Database, make_engine
 from store.embedded import Servers, hold_servers
+from store.imports.run import ImportFailed
 from store.settings import Settings
 
 PRODUCT_PORT = 8000
@@ -37,6 +38,7 @@ _REGISTER_SECONDS = 60.0
 # What others notice of a death, and how long it may take until it is known who died.
 _SYMPTOMS = (
     ActorStuck,
+    ImportFailed,
     httpx.HTTPError,
     OperationalError,
     PendingRollbackError,
@@ -118,7 +120,7 @@ def _naming_the_dead(crew: Crew) -> Iterator[None]:
         yield
     except _SYMPTOMS as fault:
         crew.find_dead(_INQUEST_SECONDS)
-        if isinstance(fault, ActorStuck):
+        if isinstance(fault, ActorStuck | ImportFailed):
             raise
         what = "A page" if isinstance(fault, httpx.HTTPError) else "The database"
         raise CrewError(f"{what} broke off in the middle ({type(fault).__name__}).") from fault

@@ -13,7 +13,7 @@ from fatigue.audit import audit_caps
 from store.db import Engine
 
 _LIST = re.compile(r"/m/picks/([\w-]+)")
-_CHANNELS = {
+CHANNELS = {
     "wecom_broadcast": "wecom_broadcast",
     "wechat_custom": "wechat_service",
     "wechat_notice": "wechat_notice",
@@ -61,7 +61,7 @@ def receipts(var: Path) -> list[dict[str, Any]]:
     """What members have received unasked, over all runs."""
     path = var / "demo-receipts.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
-    return [found for found in map(json.loads, lines) if found["channel"] in _CHANNELS]
+    return [found for found in map(json.loads, lines) if found["channel"] in CHANNELS]
 
 
 def complaints(var: Path, engine: Engine) -> list[str]:
@@ -82,7 +82,7 @@ def _twice(var: Path) -> list[str]:
 
 def _unaccounted(received: list[dict[str, Any]], touches: list[Any]) -> list[str]:
     """Receipts without a touch that went, and touches said to be sent without their one receipt."""
-    got = Counter((_CHANNELS[one["channel"]], one["to"], _list_in(one)) for one in received)
+    got = Counter((CHANNELS[one["channel"]], one["to"], _list_in(one)) for one in received)
     wrong = []
     for touch_id, state, channel, outside_ids, token in touches:
         number = sum(got.pop((channel, outside, token), 0) for outside in outside_ids)

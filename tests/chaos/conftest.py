@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.showing import Show, left_running
+from tests.chaos.showing import INTERRUPTED, Show, left_running
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     var = tmp_path_factory.mktemp("loaded") / "var"
     with Show(var) as show:
         show.until("starting the sandbox")
-        assert show.interrupt() == 130
+        assert show.interrupt() == INTERRUPTED
     assert left_running(var) == []
     yield var
     shutil.rmtree(var)

@@ -19,6 +19,7 @@ from store.embedded import hold_servers
 from store.settings import Settings
 
 _ROOT = Path(__file__).parents[2]
+INTERRUPTED = 128 + signal.SIGINT
 _POLL_SECONDS = 0.05
 # PostgreSQL may take its time to shut down, on a busy machine even more.
 _GONE_SECONDS = 30
@@ -81,7 +82,9 @@ class Show:
     def interrupt(self) -> int:
         """Ctrl-C as a terminal sends it, to the whole group; the exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.end(60)
+        code = self.end(60)
+        # Where Ctrl-C met code made by `exec`, CPython ends by the signal; a shell calls both 130.
+        return INTERRUPTED if code == -signal.SIGINT else code
 
     def kill(self, role: str) -> None:
         """`kill -9` of one process; of the demo's whole process group for `group`."""

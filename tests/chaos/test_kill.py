@@ -7,7 +7,7 @@ from zlib import crc32
 import pytest
 
 from tests.chaos.accounts import complaints, receipts
-from tests.chaos.showing import Show, left_running, record
+from tests.chaos.showing import INTERRUPTED, Show, left_running, record
 
 pytestmark = pytest.mark.chaos
 
@@ -24,7 +24,6 @@ _NAMED = {
     "keeper": "The keeper of the embedded servers has ended",
 }
 _STOPPED = "Everything else has been stopped."
-_INTERRUPTED = 130
 
 
 def test_nobody_is_told_twice_when_the_worker_is_killed_in_the_middle_of_a_send(
@@ -40,7 +39,7 @@ def test_nobody_is_told_twice_when_the_worker_is_killed_in_the_middle_of_a_send(
         code = second.interrupt()
 
     assert ("The worker process ended by itself (exit code 137)." in told, left) == (True, [])
-    assert (code, left_running(fresh_var)) == (_INTERRUPTED, [])
+    assert (code, left_running(fresh_var)) == (INTERRUPTED, [])
     _assert_all_is_well(fresh_var)
 
 
@@ -121,7 +120,7 @@ def test_next_run_works_when_postgresql_fell_with_one_of_its_backends(
 
     _play_on(var)
 
-    assert (code in {1, _INTERRUPTED}, left) == (True, [])
+    assert (code in {1, INTERRUPTED}, left) == (True, [])
     _assert_all_is_well(var)
 
 
@@ -158,7 +157,7 @@ def _play_on(var: Path) -> None:
     """The next run plays through, up to the deadline that it would only wait for."""
     with Show(var, "--once") as second:
         second.until(_DEADLINE)
-        assert second.interrupt() == _INTERRUPTED
+        assert second.interrupt() == INTERRUPTED
     assert left_running(var) == []
 
 
