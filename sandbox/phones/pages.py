@@ -49,7 +49,7 @@ async def index(request: Request, q: Annotated[str, Query(max_length=64)] = "") 
         "index.html",
         q=q,
         guides=people.some(people.guides(world), q),
-        members=people.some(people.members(world), q),
+        members=people.some([*people.members(world), *people.strangers(world)], q),
         guide_phone="/phone/guide/{}".format,
         member_phone="/phone/member/{}".format,
     )
@@ -57,11 +57,17 @@ async def index(request: Request, q: Annotated[str, Query(max_length=64)] = "") 
 
 @router.get("/phone/member/{openid}")
 async def member_phone(request: Request, openid: str) -> Response:
-    """A member's WeChat: the chat in a frame that refreshes, the box to write in outside of it."""
+    """A member's WeChat: the chat in a frame that refreshes, the box to write in outside of it.
+
+    Whoever only has a guide as a contact, by external_userid, has no account to write to.
+    """
     world = _world(request)
-    follower = register.find_follower(world, openid)
-    account = world.wechat.accounts[follower.appid]
-    return _page("member.html", who=openid, name=follower.nickname or openid, account=account.name)
+    follower = world.wechat.followers.get(openid)
+    if follower is None:
+        name, account = register.find_customer(world, openid).name, ""
+    else:
+        name, account = follower.nickname, world.wechat.accounts[follower.appid].name
+    return _page("member.html", who=openid, name=name or openid, account=account)
 
 
 @router.get("/phone/member/{openid}/log")

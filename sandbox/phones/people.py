@@ -54,6 +54,19 @@ def members(world: World) -> list[Person]:
     return found
 
 
+def strangers(world: World) -> list[Person]:
+    """Customers of guides who do not follow the account."""
+    known = {one.unionid for one in world.wechat.followers.values()} - {""}
+    found = []
+    for one in world.wecom.customers.values():
+        if one.unionid not in known:
+            bubbles = len(world.inboxes.get(one.external_userid, []))
+            note = "只加了导购" if bubbles else ""
+            name = one.name or one.external_userid
+            found.append(Person(one.external_userid, name, note, bubbles))
+    return found
+
+
 def _from_guides(world: World) -> Mapping[str, list[Bubble]]:
     """What customers saw in their chats with guides, by unionid."""
     found: dict[str, list[Bubble]] = defaultdict(list)

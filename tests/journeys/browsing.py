@@ -1,39 +1,21 @@
 """A real browser whose every page is watched: what it complains of, and whom it asks."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request
 
-_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from sandbox.browser import FLAGS, PHONE
+
 _PATIENCE_MILLISECONDS = 20_000
-PHONE, DESK = (390, 844), (1280, 900)
-
-
-def chromium_path() -> str | None:
-    """The browser of `ZHIYIN_CHROMIUM`, or the system's; None when there is none."""
-    named = os.environ.get("ZHIYIN_CHROMIUM")
-    places = (named,) if named else _PLACES
-    return next((place for place in places if Path(place).is_file()), None)
 
 
 @contextmanager
 def running(playwright: Playwright, path: str) -> Iterator[Browser]:
     """The browser, closed at the end."""
-    browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+    browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
     yield browser
     browser.close()
 

@@ -10,10 +10,11 @@ from pydantic_settings import SettingsConfigDict
 from redis import Redis
 from sqlalchemy import make_url, text
 
+from sandbox.browser import chromium_path
 from store.db import Database, make_engine
 from store.embedded import Servers
 from store.settings import Settings
-from tests.journeys.browsing import Watched, chromium_path, running
+from tests.journeys.browsing import Watched, running
 from tests.journeys.town import Town, open_town
 
 # Where journeys keep what they put into an outside Redis, unless its URL names another database.

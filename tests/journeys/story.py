@@ -46,24 +46,24 @@ def launch(page: Page) -> None:
     expect(page.locator("h1 .tag")).to_have_text("进行中", timeout=60_000)
 
 
-def open_card(phone: Page, town: Town) -> Page:
-    """The busiest guide takes the phone and taps the card; gives the workbench."""
+def open_card(phone: Page, town: Town, guide: str) -> Page:
+    """A guide looks for the own phone and taps the card; gives the workbench."""
     phone.goto(town.sandbox)
-    phone.locator("a[href^='/phone/guide/']").first.click()
+    phone.get_by_label("找姓名或编号").fill(guide)
+    phone.get_by_role("button", name="找").click()
+    phone.locator(f"a[href='/phone/guide/{guide}']").click()
     return follow(phone, chat(phone).get_by_role("link", name="今天请照顾"))
 
 
-def send_first_task(page: Page) -> str:
-    """Open the first task, add a sentence, keep it, send; gives the member's name."""
-    page.locator("a.cell.task").first.click()
-    member = page.locator(".who h1").inner_text().split()[0]
+def send_task(page: Page, member: str) -> None:
+    """Open the task of a member, add a sentence, keep it, send."""
+    page.locator("a.cell.task", has_text=member).click()
     words = page.get_by_label(f"给{member}的话")
     words.fill(f"{words.input_value()}\n{EXTRA}")
     page.get_by_role("button", name="保存修改").click()
     expect(page.get_by_text("话术已保存")).to_be_visible()
     page.get_by_role("button", name="发送", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("确认发送")
-    return member
 
 
 def confirm_broadcast(phone: Page) -> None:

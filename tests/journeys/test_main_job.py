@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
+from sandbox.browser import DESK
 from tests.journeys import story
-from tests.journeys.browsing import DESK, Watched, faults_of
-from tests.journeys.town import Town, sell
+from tests.journeys.browsing import Watched, faults_of
+from tests.journeys.town import Town, sell, someone_to_care_for
 
 pytestmark = pytest.mark.journey
 
@@ -36,8 +37,9 @@ def care(console: Page, town: Town, people: Watched) -> Care:
     """A guide has edited, sent and confirmed."""
     del console
     phone = people.person()
-    workbench = story.open_card(phone, town)
-    member = story.send_first_task(workbench)
+    guide, member = someone_to_care_for(town)
+    workbench = story.open_card(phone, town, guide)
+    story.send_task(workbench, member)
     story.confirm_broadcast(phone)
     return Care(phone, workbench, member)
 

@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from sandbox.browser import DESK
 from tests.journeys import story
-from tests.journeys.browsing import DESK, Watched, faults_of
-from tests.journeys.town import Town, somebody
+from tests.journeys.browsing import Watched, faults_of
+from tests.journeys.town import Town, somebody, someone_to_care_for
 
 pytestmark = pytest.mark.journey
 
@@ -18,8 +19,9 @@ def test_campaign_runs_and_a_guide_sends_without_any_script(town: Town, people: 
     story.fill_in_campaign(console, "没有脚本也行")
     story.launch(console)
 
-    workbench = story.open_card(phone, town)
-    story.send_first_task(workbench)
+    guide, member = someone_to_care_for(town)
+    workbench = story.open_card(phone, town, guide)
+    story.send_task(workbench, member)
     story.confirm_broadcast(phone)
 
     expect(console.get_by_role("heading", name="没有脚本也行")).to_be_visible()

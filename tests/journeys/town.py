@@ -154,3 +154,18 @@ _PLAIN_FOLLOWER = """
     AND member_id NOT IN (SELECT member_id FROM coupons WHERE member_id IS NOT NULL)
     ORDER BY id LIMIT 1
 """
+
+
+_OPEN_TASK = """
+    SELECT g.userid, m.name FROM care_tasks t
+    JOIN guides g ON g.id = t.guide_id JOIN members m ON m.id = t.member_id
+    JOIN identities i ON i.member_id = m.id AND i.channel = 'wechat'
+    WHERE t.state = 'assigned' ORDER BY t.id DESC LIMIT 1
+"""
+
+
+def someone_to_care_for(town: Town) -> tuple[str, str]:
+    """The newest open task of a member who follows the account: the guide's userid, the name."""
+    with town.database.transaction() as session:
+        guide, member = session.connection().execute(text(_OPEN_TASK)).one()
+    return guide, member
