@@ -162,6 +162,8 @@ def _start(demo: Demo, held: Servers, crew: Crew, database: Database) -> World:
         crew.start("cron", [*zhiyin, "cron"], environment)
         crew.wait_until_answers(f"{sandbox}/", _START_SECONDS)
         crew.wait_until_answers(f"{product}/readyz", _START_SECONDS)
+    # Nobody else may have answered in the place of one of ours.
+    crew.check()
     world = World(product, sandbox, httpx.Client(timeout=_REGISTER_SECONDS))
     with demo.step("register", "introducing members and guides to the sandbox"):
         world.tell("register", **stage.platforms(demo.settings, product))

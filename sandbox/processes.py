@@ -168,8 +168,11 @@ def wait_until_answers(
 
 
 def free_port(preferred: int, say: Say = lambda _sentence: None) -> int:
-    """`preferred` if it is free on this machine, else another one, which is said."""
-    if _is_free(preferred):
+    """`preferred` if it is free on this machine, else another one, which is said.
+
+    It is kept from other demos for as long as this process lives.
+    """
+    if _is_free(preferred) and _claim(preferred):
         return preferred
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -186,6 +189,21 @@ def _is_free(port: int) -> bool:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return False
+    return True
+
+
+def _claim(port: int) -> bool:
+    """Take a port before anybody listens there: two demos that start at once would share it."""
+    if not sys.platform.startswith("linux"):
+        return True
+    # A name without a file (unix(7)): it is free again when this process ends, however it ends.
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0zhiyin-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()
     return True
 
 

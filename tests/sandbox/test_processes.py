@@ -113,6 +113,16 @@ def test_a_busy_port_is_replaced_in_one_sentence() -> None:
     assert said == [f"Port {port} is busy; using {other} instead."]
 
 
+def test_a_port_is_kept_from_another_demo_before_anybody_listens() -> None:
+    said: list[str] = []
+    port = _some_port()
+
+    ports = [free_port(port, said.append), free_port(port, said.append)]
+
+    assert ports[0] == port != ports[1]
+    assert said == [f"Port {port} is busy; using {ports[1]} instead."]
+
+
 def _some_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
