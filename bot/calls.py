@@ -7,6 +7,7 @@ call has a time-out, a refused token is renewed once, and no error text holds a 
 import logging
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from ssl import SSLCertVerificationError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import SSLError as TlsError
 from wechatpy.exceptions import WeChatClientException
 
 # At debug level it writes every URL, and our URLs hold secrets and tokens.
@@ -162,14 +164,20 @@ def _fate(error: requests.RequestException) -> Fate:
     """Only what surely never reached the platform is unsent."""
     never_sent = (
         requests.exceptions.ConnectTimeout,
-        requests.exceptions.SSLError,
         requests.exceptions.ProxyError,
         requests.exceptions.InvalidURL,
     )
     if isinstance(error, never_sent):
         return Fate.UNSENT
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return Fate.UNSENT if isinstance(reason, NewConnectionError) else Fate.LOST
+    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else None
+    is_unsent = isinstance(reason, NewConnectionError) or _is_distrust(reason)
+    return Fate.UNSENT if is_unsent else Fate.LOST
+
+
+def _is_distrust(reason: object) -> bool:
+    """A certificate is looked at before anything is sent; other faults of TLS may come after."""
+    causes = reason.args if isinstance(reason, TlsError) else ()
+    return any(isinstance(cause, SSLCertVerificationError) for cause in causes)
 
 
 # Gives a token and the seconds it lives.
