@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from bot.addresses import Addressed, NoAddress, address_of, close_address
 from bot.channels.base import Channel, ChannelError, Outgoing, Receipt
@@ -38,7 +38,10 @@ _PATIENCE = timedelta(days=1)
 # Spreads what failed together, so that it does not come back together.
 _JITTER_SECONDS = 10
 _SWEEP_LIMIT = 500
-_POLL_LIMIT = 2000
+# One round of polling must not keep deliveries waiting: at a tenth of a second each, half a minute.
+_POLL_LIMIT = 300
+# A guide who has not confirmed by then will not; in a month the customer's quota is a new one.
+_POLL_SPAN = timedelta(days=31)
 _WAITING = (TouchState.SENDING, TouchState.UNKNOWN)
 
 
@@ -74,7 +77,7 @@ def poll_broadcasts(database: Database, channels: Channels, *, now: datetime) ->
     if not isinstance(channel, WecomBroadcast):
         return 0
     with database.transaction() as session:
-        waiting = [_waiting(session, touch) for touch in _pending_broadcasts(session)]
+        waiting = [_waiting(session, touch) for touch in _pending_broadcasts(session, now)]
     return sum(_poll(database, channel, ready, now) for ready in waiting if ready is not None)
 
 
@@ -152,15 +155,17 @@ def _take_up(session: Session, touch: Touch, now: datetime) -> None:
         progress.touch_settled(session, touch, now=now)
 
 
-def _pending_broadcasts(session: Session) -> list[Touch]:
+def _pending_broadcasts(session: Session, now: datetime) -> list[Touch]:
+    """Some of those that wait; chance chooses, so that old ones cannot stand before the new."""
     query = (
         select(Touch)
         .where(
             Touch.channel == ChannelName.WECOM_BROADCAST,
             col(Touch.state).in_(_WAITING),
             col(Touch.provider_id).is_not(None),
+            col(Touch.fenced_at) > now - _POLL_SPAN,
         )
-        .order_by(col(Touch.fenced_at), col(Touch.id))
+        .order_by(func.random())
         .limit(_POLL_LIMIT)
     )
     return list(session.exec(query).all())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from bot.calls import ApiError, Fate, NoToken
-from store.accounts import Account, Platform
+from store.accounts import Account, Platform, SealBroken
 from store.touches import Channel as ChannelName
 from store.touches import Evidence
 
@@ -117,6 +117,10 @@ def spoken(act: Callable[[], _Given], causes: Mapping[int, Cause]) -> _Given:
         return act()
     except ApiError as error:
         fault = error
+    except SealBroken as broken:
+        # The call was not made: it can be once the deployment has its secret key again.
+        _log.error("%s", broken)
+        raise ChannelError(MISCONFIGURED) from None
     raise _translated(fault, causes)
 
 

@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from redis import Redis
 from sqlmodel import Session, select
 
 from bot import delivery
 from bot.channels import base
 from bot.channels.base import Address, Cause, Channel, ChannelError, Outgoing, Receipt
 from bot.channels.recording import RecordingChannel
+from bot.channels.wechat_custom import WechatService
 from bot.channels.wecom_broadcast import Outcome, WecomBroadcast
+from bot.wechat.client import WechatClients
 from fatigue import gate
 from fatigue.gate import Ask
 from store import consents, notices, relations
@@ -254,6 +257,16 @@ def test_busy_platform_is_tried_again_later(house: House) -> None:
     assert len(house.service.sent) == 2
 
 
+def test_touch_waits_while_the_credentials_cannot_be_opened(house: House, redis: Redis) -> None:
+    touch_id = house.ask()
+    clients = WechatClients("https://wechat.invalid", redis, "not the key that sealed them")
+
+    house.deliver(touch_id, {_SERVICE: WechatService(clients)})
+
+    touch = house.touch(touch_id)
+    assert (touch.state, touch.failure) == (TouchState.ASKED, "account_misconfigured")
+
+
 def test_trouble_that_outlasts_the_deadline_fails(house: House) -> None:
     touch_id = house.ask(deadline_at=house.now + timedelta(minutes=30))
     house.service.react = _failing(base.QUOTA)
@@ -350,6 +363,43 @@ def test_broadcast_is_polled_also_after_the_friendship_ended(house: House) -> No
 
     touch = house.touch(touch_id)
     assert (touch.state, touch.evidence) == (TouchState.SENT, Evidence.PLATFORM)
+
+
+def test_new_broadcasts_are_polled_however_many_old_ones_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_POLL_LIMIT", 2)
+    channel = _Broadcast()
+    with house.database.transaction() as session:
+        session.add_all(_forgotten(house, number) for number in range(6))
+    touch_id = house.ask(_BROADCAST)
+    house.deliver(touch_id, {_BROADCAST: channel})
+    polled: list[str] = []
+    monkeypatch.setattr(channel, "poll", lambda msgid, *_: polled.append(msgid))
+
+    for _ in range(100):
+        delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, now=house.now)
+
+    assert len(polled) == 200
+    assert "msg-1" in polled
+
+
+def _forgotten(house: House, number: int) -> Touch:
+    """A broadcast of last week that its guide never confirmed."""
+    then = house.now - timedelta(days=7)
+    return Touch(
+        key=f"forgotten-{number}",
+        member_id=house.li,
+        channel=_BROADCAST,
+        category=Category.CARE,
+        brand_id=1,
+        guide_id=house.wang,
+        state=TouchState.UNKNOWN,
+        provider_id=f"old-{number}",
+        asked_at=then,
+        fenced_at=then,
+        counted_at=then,
+    )
 
 
 _CARD = {"title": "Card", "text": "3 members", "rows": [], "url": "https://x.example/guide"}
