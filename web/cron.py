@@ -27,6 +27,7 @@ def run(
     while not stop.wait(_TICK_SECONDS):
         now = clock()
         for job, pace in LINES.items():
-            if due[job] <= now:
+            # A clock that was set back must not keep the house waiting until it has caught up.
+            if not now < due[job] <= now + pace:
                 nudge((job, 0))
                 due[job] = now + pace

@@ -250,6 +250,23 @@ def test_without_redis_a_commit_stands(
     gone.close()
 
 
+def test_the_clock_goes_on_after_it_was_set_back(
+    now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cron, "_TICK_SECONDS", 0)
+    stop, instants = threading.Event(), [now, now, now - timedelta(hours=1)]
+    nudged: list[tuple[Job, int]] = []
+
+    def clock() -> datetime:
+        if len(instants) == 1:
+            stop.set()
+        return instants.pop(0)
+
+    cron.run(nudged.append, clock, stop)
+
+    assert nudged.count((Job.SWEEP, 0)) == 2
+
+
 def test_the_clock_nudges_every_line_at_its_pace(
     now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
