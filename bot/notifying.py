@@ -19,7 +19,8 @@ _log = logging.getLogger(__name__)
 
 # Above these WeCom drops app messages to one person without a word (wecom.md §2.4).
 _LIMITS = ((timedelta(minutes=1), 30), (timedelta(hours=1), 1000))
-_MOST_ATTEMPTS = 10
+# With the pauses of `notices.waiting` the last of them comes after three and a half hours.
+_MOST_ATTEMPTS = 12
 _SILENCE = timedelta(minutes=5)
 
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, func, update
+from sqlalchemy import Index, func, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from store.columns import big_key, json_column, link, one_of, status
 from store.errors import WrongState
@@ -69,6 +70,8 @@ _MOVES = {
     NoticeState.SENT: frozenset[NoticeState](),
     NoticeState.FAILED: frozenset[NoticeState](),
 }
+# Seconds before the second try, and the most between any two.
+_FIRST_PAUSE, _LONGEST_PAUSE = 5, 3600
 _OUT = (NoticeState.SENDING, NoticeState.SENT, NoticeState.UNKNOWN)
 
 
@@ -142,14 +145,17 @@ def out_since(session: Session, guide_id: int, since: datetime) -> int:
     ).one()
 
 
-def waiting(session: Session, *, before: datetime, limit: int) -> Sequence[int]:
-    """Pending notices older than `before`: their nudge was lost, or a limit held them."""
-    return session.exec(
-        select(Notice.id)
-        .where(Notice.state == NoticeState.PENDING, Notice.created_at < before)
-        .order_by(col(Notice.id))
-        .limit(limit)
-    ).all()
+def waiting(now: datetime) -> SelectOfScalar[int]:
+    """The query of pending notices to take up: each failed try doubles the pause before the next.
+
+    An outage of some hours costs no guide a card.
+    """
+    pause = func.make_interval(
+        0, 0, 0, 0, 0, 0, func.least(_FIRST_PAUSE * func.power(2, Notice.attempts), _LONGEST_PAUSE)
+    )
+    is_rested = or_(col(Notice.sending_at).is_(None), col(Notice.sending_at) + pause <= now)
+    query = select(Notice.id).where(Notice.state == NoticeState.PENDING, is_rested)
+    return query.order_by(col(Notice.id))
 
 
 def mark_unknown(session: Session, *, older_than: datetime) -> int:

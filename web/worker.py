@@ -3,20 +3,21 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from redis import Redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 from sqlalchemy import text
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import delivery, notifying
 from fatigue import audit
 from guide_tasks import attribution, deadlines, launch
-from store import coupons, gifts, points
+from store import coupons, gifts, notices, points
 from store.campaigns import Campaign, CampaignState
 from store.jobs import Job, after_commit
-from store.notices import Notice, NoticeState
 from store.orders import Order
 from store.touches import Touch, TouchState
 from web.parts import Parts
@@ -94,18 +95,21 @@ def _sweep(parts: Parts, _row: int) -> None:
     In this order, so that a touch that cannot be moved keeps no other row waiting.
     """
     with parts.database.transaction() as session:
-        for job, query in _LEFT_BEHIND.items():
+        for job, query in _left_behind(parts.clock()).items():
             for row_id in session.exec(query.limit(_SWEEP_LIMIT)).all():
                 after_commit(session, job, row_id)
     delivery.sweep(parts.database, now=parts.clock())
 
 
-_LEFT_BEHIND = {
-    Job.LAUNCH_CAMPAIGN: select(Campaign.id).where(Campaign.state == CampaignState.LAUNCHING),
-    Job.SEND_NOTICE: select(Notice.id).where(Notice.state == NoticeState.PENDING),
-    Job.ATTRIBUTE_ORDER: select(Order.id).where(col(Order.is_attribution_due)),
-    Job.DELIVER_TOUCH: select(Touch.id).where(Touch.state == TouchState.RESERVED),
-}
+def _left_behind(now: datetime) -> dict[Job, SelectOfScalar[int]]:
+    return {
+        Job.LAUNCH_CAMPAIGN: select(Campaign.id).where(Campaign.state == CampaignState.LAUNCHING),
+        Job.SEND_NOTICE: notices.waiting(now),
+        Job.ATTRIBUTE_ORDER: select(Order.id).where(col(Order.is_attribution_due)),
+        Job.DELIVER_TOUCH: select(Touch.id).where(Touch.state == TouchState.RESERVED),
+    }
+
+
 _ACTS: Mapping[Job, Callable[[Parts, int], object]] = {
     Job.DELIVER_TOUCH: lambda parts, row: delivery.deliver(
         parts.database, parts.channels, row, clock=parts.clock

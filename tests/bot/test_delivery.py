@@ -468,6 +468,27 @@ def test_thirty_first_notice_of_a_minute_waits(house: House) -> None:
     assert later.state is NoticeState.SENT
 
 
+def test_notice_outlasts_an_outage_of_hours(house: House) -> None:
+    notice_id, tries = _post(house), 0
+    broken, app = RecordingChannel(react=_failing(base.QUOTA)), RecordingChannel()
+    for _ in range(180):
+        if _rested(house):
+            _notify(house, notice_id, broken)
+            tries += 1
+        house.now += timedelta(minutes=1)
+
+    assert tries < 12
+    house.now += timedelta(hours=1)
+    assert _rested(house) == [notice_id]
+    assert _notify(house, notice_id, app).state is NoticeState.SENT
+
+
+def _rested(house: House) -> list[int]:
+    """The notices that the sweeper would nudge now."""
+    with house.database.transaction() as session:
+        return list(session.exec(notices.waiting(house.now)))
+
+
 def test_notice_of_a_guide_who_left_fails(house: House) -> None:
     notice_id, app = _post(house), RecordingChannel()
     with house.database.transaction() as session:
