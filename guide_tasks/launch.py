@@ -45,7 +45,8 @@ def freeze(session: Session, campaign: Campaign, *, actor: str, now: datetime) -
     chance = func.hashtext(literal(campaign.token).concat(cast(chosen.c.id, String)))
     ticket = chance.op("&")(_POSITIVE_INT4) % _PERCENT
     arm = case((ticket < campaign.holdout_percent, Arm.HOLDOUT.value), else_=Arm.TREATED.value)
-    rows = select(literal(campaign.id), chosen.c.id, arm)
+    # Each row locks the key of its member: in id order, as every act on members does.
+    rows = select(literal(campaign.id), chosen.c.id, arm).order_by(chosen.c.id)
     session.exec(insert(AudienceMember).from_select(["campaign_id", "member_id", "arm"], rows))
     campaign.state, campaign.launched_at = CampaignState.LAUNCHING, now
     note(session, actor, "campaign.launch", subject=f"campaign:{campaign.id}", now=now)

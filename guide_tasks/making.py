@@ -75,9 +75,9 @@ def make_tasks(
     *,
     now: datetime,
 ) -> None:
-    """Make a task for every member. Locks the members in id order."""
+    """Make a task for every member who has none. Locks the members in id order."""
     _lock(session, member_ids)
-    prospects = _look(session, campaign, member_ids, now)
+    prospects = _look(session, campaign, _without_task(session, campaign, member_ids), now)
     chunk = _read(session, campaign, prospects, words, now)
     tasks = [_task(campaign, prospect, chunk, words, now) for prospect in prospects]
     _assign(session, campaign, tasks, now)
@@ -90,6 +90,15 @@ def _lock(session: Session, member_ids: Sequence[int]) -> None:
     """The strongest lock at once: coupons need it, and to ask for more later could deadlock."""
     query = select(Member.id).where(facts.among(Member.id, member_ids)).order_by(col(Member.id))
     session.exec(query.with_for_update()).all()
+
+
+def _without_task(session: Session, campaign: Campaign, member_ids: Sequence[int]) -> list[int]:
+    """A merge since an earlier chunk may have handed the task of another row to one of these."""
+    query = select(CareTask.member_id).where(
+        CareTask.campaign_id == campaign.id, facts.among(CareTask.member_id, member_ids)
+    )
+    served = set(session.exec(query).all())
+    return [member_id for member_id in member_ids if member_id not in served]
 
 
 def _look(

@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 
 from guide_tasks import launch, making
 from guide_tasks.campaigns import DeadlinePassed
+from store import merges
 from store.campaigns import (
     Arm,
     Assignment,
@@ -324,6 +325,28 @@ def test_who_was_merged_after_the_freeze_is_left_alone(database: Database, now: 
         task = tasks_of(session, campaign.id)[li.id]
         assert session.exec(select(Coupon)).all() == []
     assert (task.state, task.state_reason) == (TaskState.SUPPRESSED, "member_gone")
+
+
+def test_who_took_over_a_task_by_a_merge_gets_no_second_one(
+    database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "CHUNK", 1)
+    with database.transaction() as session:
+        wang = a_guide(session)
+        gone, kept = (a_customer(session, wang, now=now) for _ in range(2))
+        campaign = a_draft(session, now=now)
+        freeze(session, campaign, now=now)
+    with database.transaction() as session:
+        words = making.words_of(session, campaign, public_url=URL, now=now)
+    launch._next_chunk(database, campaign.id, words, now)
+    with database.transaction() as session:
+        merges.merge(session, kept.id, gone.id, reason="mobile", now=now)
+
+    launch.run(database, campaign.id, public_url=URL, now=now)
+
+    with database.transaction() as session:
+        assert session.get_one(Campaign, campaign.id).state is CampaignState.RUNNING
+        assert list(tasks_of(session, campaign.id)) == [kept.id]
 
 
 def test_the_coupon_goes_once_to_whom_it_can_be_told(database: Database, now: datetime) -> None:

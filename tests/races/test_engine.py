@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from threading import Barrier, Event
 from typing import Any, TypeVar
 
@@ -11,17 +12,20 @@ from sqlalchemy import func
 from sqlmodel import Session, select
 
 from fatigue import facts
-from guide_tasks import attribution, deadlines, progress
+from guide_tasks import attribution, deadlines, launch, progress
+from store import members
 from store.attributions import Attribution, Commission
-from store.campaigns import CareTask, TaskState
+from store.campaigns import Campaign, CareTask, TaskState
 from store.db import Database
 from store.errors import WrongState
 from store.members import Member
 from store.notices import Notice
-from store.orders import Order
+from store.orders import MemberFacts, Order
 from store.touches import Channel, Touch, TouchState
-from tests.builders import a_guide, an_order
+from tests.builders import a_guide, a_member, an_order
 from tests.guide_tasks.people import URL, a_customer, a_sent_touch, a_task, write_in
+from tests.guide_tasks.test_launch import a_draft
+from tests.races.racing import race
 
 pytestmark = pytest.mark.race
 
@@ -235,3 +239,29 @@ def test_without_the_members_lock_both_workers_believe_that_nobody_has_the_sale(
             return attribute(session, order_id, now=now)
 
     assert sorted(at_once([act, act])) == [False, True]
+
+
+def test_a_launch_and_batches_of_orders_do_not_wait_for_each_other_for_ever(
+    fresh_database: Database, now: datetime
+) -> None:
+    """A limit takes the best customers first, whatever their ids; batches go by id."""
+    with fresh_database.transaction() as session:
+        ids = [a_spender(session, fen, now=now) for fen in range(40)]
+        drafts = [a_draft(session, now=now, audience_limit=40).id for _ in range(8)]
+
+    def launching(session: Session, campaign_id: int) -> int:
+        campaign = session.get_one(Campaign, campaign_id)
+        return launch.freeze(session, campaign, actor="test", now=now)
+
+    def locking(session: Session) -> int:
+        return len([members.lock(session, member_id) for member_id in ids])
+
+    found = [race(fresh_database, [partial(launching, campaign_id=one), locking]) for one in drafts]
+
+    assert found == [[40, 40]] * 8
+
+
+def a_spender(session: Session, fen: int, *, now: datetime) -> int:
+    member = a_member(session, now=now)
+    session.add(MemberFacts(member_id=member.id, spent_365_fen=fen, updated_at=now))
+    return member.id
