@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, TableClause, and_, column, select, table, text, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    TableClause,
+    and_,
+    column,
+    literal_column,
+    select,
+    table,
+    text,
+    update,
+)
 
 from store.db import Session
 
@@ -28,6 +39,8 @@ class Holding:
     live: str | None = None
     # The column with the other person of the row, who may not become the same one.
     other: str | None = None
+    # SQL: rows that stay with gone.
+    unless: str | None = None
 
     @property
     def name(self) -> str:
@@ -35,6 +48,10 @@ class Holding:
         return f"{self.table}.{self.column}"
 
 
+_UNSENT_OF_OWN_TASK = (
+    "touches.state IN ('asked', 'reserved') AND EXISTS (SELECT FROM care_tasks"
+    " WHERE care_tasks.id = touches.care_task_id AND care_tasks.member_id = touches.member_id)"
+)
 HOLDINGS = (
     Holding("orders"),
     Holding("points_entries"),
@@ -45,12 +62,13 @@ HOLDINGS = (
     Holding("ownerships"),
     Holding("friendships"),
     Holding("identities"),
-    Holding("touches"),
     Holding("grants"),
     Holding("inbound_messages"),
     Holding("member_tags", key="tag_id", within="tag_id"),
     Holding("suppressions", within="channel", live="lifted_at"),
     Holding("care_tasks", within="campaign_id"),
+    # After the tasks: what was not sent yet for a task that stays would reach kept a second time.
+    Holding("touches", unless=_UNSENT_OF_OWN_TASK),
     Holding("audience_members", key="campaign_id", within="campaign_id"),
 )
 # Consents are copied, not moved: a statement stays with the row it was made for.
@@ -109,6 +127,8 @@ def _limits(holding: Holding, rows: TableClause, kept_id: int) -> list[ColumnEle
         limits.append(rows.c[holding.live].is_(None))
     if holding.other:
         limits.append(rows.c[holding.other].is_distinct_from(kept_id))
+    if holding.unless:
+        limits.append(literal_column(f"NOT ({holding.unless})", Boolean()))
     if holding.within:
         theirs = rows.alias("theirs")
         same = and_(

@@ -29,6 +29,7 @@ from store.orders import MemberFacts, RefundForm
 from store.points import PointsLot
 from store.tables import metadata
 from store.tags import TagSource
+from store.touches import TouchState
 from tests.builders import (
     NOW,
     SOURCE,
@@ -321,6 +322,23 @@ def test_of_two_care_tasks_of_one_campaign_each_keeps_the_own(session: Session) 
     merge(session, kept, gone)
 
     assert (same.member_id, other.member_id) == (gone.id, kept.id)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_moved"),
+    [(TouchState.ASKED, False), (TouchState.RESERVED, False), (TouchState.SENT, True)],
+)
+def test_what_was_not_sent_for_a_task_that_stays_will_not_reach_kept_too(
+    session: Session, state: TouchState, is_moved: bool
+) -> None:
+    kept, gone, campaign = a_member(session), a_member(session), a_campaign(session)
+    a_care_task(session, kept, campaign=campaign)
+    same = a_care_task(session, gone, campaign=campaign)
+    touch = a_touch(session, gone, care_task_id=same.id, state=state)
+
+    merge(session, kept, gone)
+
+    assert touch.member_id == (kept.id if is_moved else gone.id)
 
 
 def test_a_gift_between_the_two_stays_between_the_two(session: Session) -> None:
