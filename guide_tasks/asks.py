@@ -44,13 +44,16 @@ def by_guide(campaign: Campaign, task: CareTask) -> Ask:
 
 
 def by_brand(campaign: Campaign, task: CareTask) -> Ask:
-    """The brand speaks instead of the guide, on the fallback channels of the campaign."""
+    """The brand speaks instead of the guide, on the fallback channels of the campaign.
+
+    In the words of the draft: what a guide wrote and did not send is not the brand's to say.
+    """
     return Ask(
         key=f"task-{task.id}-fallback",
         member_id=task.member_id,
         channels=tuple(Channel(name) for name in campaign.fallback_channels),
         care_task_id=task.id,
-        text=task.text,
+        text=task.draft,
         payload={"title": campaign.name} | _page(task),
         **_of_campaign(campaign),
     )

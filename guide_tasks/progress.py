@@ -137,7 +137,8 @@ def _after_ask(session: Session, task: CareTask, touch: Touch, now: datetime) ->
 def touch_settled(session: Session, touch: Touch, *, now: datetime) -> None:
     """Delivery or the gate has ended a touch: carry that over to its care task.
 
-    A guide's touch that failed for good gives the word to the brand's own channels.
+    A guide's touch that failed for good, or that found the deadline passed while it waited, gives
+    the word to the brand's own channels.
     """
     if touch.care_task_id is None:
         return
@@ -148,9 +149,17 @@ def touch_settled(session: Session, touch: Touch, *, now: datetime) -> None:
     is_guides = touch.channel is Channel.WECOM_BROADCAST
     if task.state is not (TaskState.SENDING if is_guides else TaskState.FELL_BACK):
         return
+    if is_guides and _came_too_late(touch):
+        fall_back(session, [task], now=now)
+        return
     _follow(task, touch, now)
     if is_guides and touch.state is TouchState.FAILED:
         fall_back(session, [task], now=now)
+
+
+def _came_too_late(touch: Touch) -> bool:
+    rules = [violation["rule"] for violation in touch.verdict.get("violations", [])]
+    return touch.state is TouchState.WITHHELD and "past_deadline" in rules
 
 
 def _follow(task: CareTask, touch: Touch, now: datetime) -> None:

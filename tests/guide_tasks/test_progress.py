@@ -329,6 +329,26 @@ def test_a_failed_task_of_a_campaign_without_fallback_stays_failed(
     assert (task.state, task.state_reason) == (TaskState.FAILED, "recipient_gone")
 
 
+def test_a_touch_that_waited_past_the_deadline_gives_the_word_to_the_brand(
+    session: Session, now: datetime
+) -> None:
+    wang = a_guide(session)
+    member = a_customer(session, wang, now=now)
+    write_in(session, member, now=now)
+    task = a_task(session, wang, now=now, member=member)
+    touch = send(session, task, now=now)
+
+    (late,) = gate.ask_again(session, [touch.id], now=task.deadline_at)
+    progress.touch_settled(session, late, now=task.deadline_at)
+
+    assert (late.state, task.state) == (TouchState.WITHHELD, TaskState.FELL_BACK)
+    assert [found.channel for found in on_their_way(session)] == [Channel.WECHAT_SERVICE]
+
+
+def on_their_way(session: Session) -> list[Touch]:
+    return list(session.exec(select(Touch).where(Touch.state == TouchState.RESERVED)))
+
+
 def test_a_touch_withheld_at_the_fence_ends_the_task(session: Session, now: datetime) -> None:
     task = a_task(session, a_guide(session), now=now)
     touch = send(session, task, now=now)
