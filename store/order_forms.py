@@ -1,8 +1,17 @@
 """What a till or a shop system hands in: orders and refunds as forms, checked at the door."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 # Ids of outside systems: one line of text, no control characters.
 Code = Annotated[
@@ -10,8 +19,11 @@ Code = Annotated[
 ]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Mobile = Annotated[str, StringConstraints(pattern=r"^1[0-9]{10}$")]
-# Ten billion yuan: beyond any sale, and far inside a big integer.
-_MAX_FEN = 10**12
+# A hundred million yuan: beyond any sale, and its points still fit their column.
+_MAX_FEN = 10**10
+# What a broken clock makes up is not when anybody paid, and may not even be an instant in UTC.
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+Moment = Annotated[AwareDatetime, Field(ge=_FIRST, lt=_LAST)]
 _MAX_QUANTITY = 10**6
 _MAX_LINES = 500
 
@@ -52,12 +64,19 @@ class OrderForm(_Form):
     """A paid order. `external_id` is its key in the system that hands it in."""
 
     external_id: Code
-    paid_at: AwareDatetime
+    paid_at: Moment
     shop_code: Code
     member: MemberRef | None = None
     guide_userid: Code | None = None
     lines: list[LineForm] = Field(min_length=1, max_length=_MAX_LINES)
     coupon_code: Code | None = None
+
+    @field_validator("lines")
+    @classmethod
+    def _not_beyond_any_sale(cls, lines: list[LineForm]) -> list[LineForm]:
+        if sum(line.amount_fen for line in lines) > _MAX_FEN:
+            raise ValueError(f"The lines come to more than {_MAX_FEN} fen.")
+        return lines
 
     @property
     def amount_fen(self) -> int:
@@ -71,4 +90,4 @@ class RefundForm(_Form):
     external_id: Code
     order_external_id: Code
     amount_fen: int = Field(gt=0, le=_MAX_FEN)
-    refunded_at: AwareDatetime
+    refunded_at: Moment
