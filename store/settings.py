@@ -1,14 +1,30 @@
 """Settings: the environment `ZHIYIN_*` or `.env`, read once at the edge and passed down."""
 
+import os
 import secrets
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from zoneinfo import ZoneInfo
 
 from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from store.errors import Refusal
+
 _SECRET_BYTES = 32
+
+
+class EmptySecret(Refusal):
+    """The file with the deployment's secret is there and empty, so everybody could sign."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is empty: put the secret back from a backup, or delete the file if nothing"
+            " was sealed with it yet."
+        )
 
 
 class Settings(BaseSettings):
@@ -44,7 +60,18 @@ class Settings(BaseSettings):
             return self.secret_key
         path = self.var_dir / "secret_key"
         if not path.exists():
-            self.var_dir.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(_SECRET_BYTES))
-        return path.read_text()
+            _make_secret(path)
+        secret = path.read_text()
+        if not secret:
+            raise EmptySecret(path)
+        return secret
+
+
+def _make_secret(path: Path) -> None:
+    """Write the key beside its place first: it is there as a whole or not at all, and only once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", dir=path.parent, prefix="secret_key.") as written:
+        written.write(secrets.token_hex(_SECRET_BYTES))
+        written.flush()
+        with suppress(FileExistsError):
+            os.link(written.name, path)
