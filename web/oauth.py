@@ -41,7 +41,13 @@ def begin(
     response = RedirectResponse(url, status_code=303)
     ticket = _signer(parts, door).dumps([state, _here(request)])
     response.set_cookie(
-        _COOKIE, ticket, max_age=_MAX_AGE_SECONDS, httponly=True, samesite="lax", path=f"/{door}"
+        _COOKIE,
+        ticket,
+        max_age=_MAX_AGE_SECONDS,
+        httponly=True,
+        samesite="lax",
+        secure=parts.sessions.is_https,
+        path=f"/{door}",
     )
     return response
 
@@ -56,7 +62,8 @@ def finish(parts: Parts, request: Request, door: Door) -> tuple[str, str]:
         raise LoginBroken("The log-in has expired.") from error
     state, wanted = ticket
     code = request.query_params.get("code")
-    if not code or not secrets.compare_digest(state, request.query_params.get("state", "")):
+    shown = request.query_params.get("state", "")
+    if not code or not secrets.compare_digest(state.encode(), shown.encode()):
         raise LoginBroken("The log-in does not match.")
     return code, wanted
 

@@ -90,5 +90,14 @@ def test_way_back_that_was_not_begun_here_is_refused(scene: Scene) -> None:
     assert "登录没有成功" in answer.text
 
 
+def test_way_back_with_a_state_of_other_letters_is_refused(scene: Scene) -> None:
+    browser = scene.browser()
+    browser.get("/m/card")
+
+    answer = browser.get("/m/login/back?code=stolen&state=%E7%8A%B6")
+
+    assert answer.status_code == 403
+
+
 def test_session_of_the_workbench_does_not_open_member_pages(scene: Scene) -> None:
     assert scene.guide().get("/m/card").status_code == 303
