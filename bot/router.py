@@ -12,7 +12,7 @@ from bot.messages import Answer, Follow, Menu, Reply, Scan, Text, Turn, Unfollow
 from content import phrases
 from content.phrases import Intent
 from store import inbound
-from store.errors import Refusal
+from store.errors import Refusal, whereabouts
 
 _log = logging.getLogger(__name__)
 
@@ -93,9 +93,10 @@ class Router:
         except OperationalError:
             # The database is busy or away: the platform's next try may find it well.
             raise
-        except Exception:  # noqa: BLE001 -- here and in web, faults become answers (style: Errors)
-            # The person gets a sentence, never a stack trace; the log has the rest.
-            _log.exception("A handler failed on a %s.", type(turn.message).__name__)
+        except Exception as fault:  # noqa: BLE001 -- here and in web, faults become answers
+            # The person gets a sentence, never a stack trace.
+            kind = type(turn.message).__name__
+            _log.error("A handler failed on a %s: %s.", kind, whereabouts(fault))
             return Outcome(Reply(phrases.FAULT), is_fault=True)
 
     def _handler(self, turn: Turn) -> Handler:

@@ -8,9 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from content.phrases import of_refusal
-from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState
+from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState, whereabouts
 from web.pages import page
 
 log = logging.getLogger(__name__)
@@ -85,17 +86,43 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _broken(request: Request, error: Exception) -> Response:
-    # The text of an exception may hold a secret or a phone number: only its kind is logged.
-    log.error("request failed: %s %s", request.url.path, type(error).__name__)
+    # The route, not the path asked for: that holds the token of a gift.
+    route = getattr(request.scope.get("route"), "path", "no route")
+    log.error("request failed: %s %s: %s", request.method, route, whereabouts(error))
     if _is_api(request):
         return problem(500, "internal_error", "Something broke here; the request changed nothing.")
     return page(request, "sorry.html", status_code=500, kind="broken", words="")
 
 
+class Discreet:
+    """Answers what breaks, and ends it here: the server would log it with all its words."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            answer = _broken(Request(scope), error)
+            if not has_begun:
+                await answer(scope, receive, send)
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
+    app.add_middleware(Discreet)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _broken)

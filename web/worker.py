@@ -17,6 +17,7 @@ from fatigue import audit
 from guide_tasks import attribution, deadlines, launch
 from store import coupons, gifts, notices, points
 from store.campaigns import Campaign, CampaignState
+from store.errors import whereabouts
 from store.jobs import Job, after_commit
 from store.orders import Order
 from store.touches import Touch, TouchState
@@ -44,7 +45,8 @@ def run(job: str, row_id: int) -> None:
     try:
         _ACTS[Job(job)](parts, row_id)
     except Exception as error:
-        log.exception("job failed: %s %s (%s)", job, row_id, type(error).__name__, exc_info=False)
+        place = whereabouts(error)
+        log.exception("job failed: %s %s (%s)", job, row_id, place, exc_info=False)
     else:
         log.info("job done: %s %s in %.0f ms", job, row_id, (time.monotonic() - began) * 1000)
 
