@@ -86,6 +86,7 @@ class Coupon(SQLModel, table=True):
         one_of("state", CouponState, "coupons"),
         UniqueConstraint("reason", "source_id", name="uq_coupons_source"),
         Index("ix_coupons_member", "member_id", "state"),
+        Index("ix_coupons_ends", "expires_at", postgresql_where="state = 'available'"),
         CheckConstraint("hops >= 0", name="ck_coupons_hops"),
     )
     id: int = big_key()

@@ -57,6 +57,7 @@ class PointsLot(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("remaining BETWEEN 0 AND points", name="ck_points_lots_remaining"),
         Index("ix_points_lots_open", "member_id", "expires_at", postgresql_where="remaining > 0"),
+        Index("ix_points_lots_ends", "expires_at", postgresql_where="remaining > 0"),
     )
     id: int = big_key()
     entry_id: int = link("points_entries.id", index=False, unique=True)

@@ -48,6 +48,8 @@ class Member(SQLModel, table=True):
         one_of("status", MemberStatus, "members"),
         CheckConstraint("mobile ~ '^1[0-9]{10}$'", name="ck_members_mobile"),
         Index("uq_members_mobile", "mobile", unique=True, postgresql_where="status = 'active'"),
+        # A till may name the mobile of a row that was merged away.
+        Index("ix_members_mobile", "mobile", postgresql_where="mobile IS NOT NULL"),
     )
     id: int = big_key()
     card_no: str = Field(unique=True, default_factory=new_code)

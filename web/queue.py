@@ -1,7 +1,7 @@
 """The queue: turns a nudge into an rq job; a lost nudge costs a delay, never a message."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -76,7 +76,13 @@ class Nudger:
             found = QueuedJob.fetch(job_id, self._queue.connection, serializer=JSONSerializer)
         except NoSuchJobError:
             return True
-        if found.started_at is None or clock.real() - found.started_at < self._patience:
+        began = found.started_at or self._dropped_at(found)
+        if began is None or clock.real() - began < self._patience:
             return False
         found.delete()
         return True
+
+    def _dropped_at(self, found: QueuedJob) -> datetime | None:
+        """When a job was queued that left the queue and never began: its worker died in between."""
+        between = self._queue.connection.lrange(self._queue.intermediate_queue_key, 0, -1)
+        return found.enqueued_at if found.id.encode() in between else None

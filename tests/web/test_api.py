@@ -19,7 +19,7 @@ from store.orders import Order, OrderLine, Refund
 from store.points import PointsEntry
 from store.products import Product
 from store.settings import Settings
-from tests.builders import a_coupon, a_guide, a_member, a_product, a_shop
+from tests.builders import a_coupon, a_guide, a_member, a_plan, a_product, a_shop
 from tests.web.browser import Browser
 from tests.web.scene import HOST, parts_of
 from web.app import create_app
@@ -376,6 +376,31 @@ def test_two_batches_in_opposite_order_do_not_wait_for_each_other_for_ever(till:
         for side in "AB"
     ]
     batches = [orders[0], orders[1][::-1]]
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda batch: till.items(ORDERS, *batch), batches))
+
+    assert {item["status"] for items in answers for item in items} == {"created"}
+
+
+@pytest.mark.race
+def test_two_batches_with_coupons_of_each_others_buyers_do_not_wait_for_each_other_for_ever(
+    till: Till,
+) -> None:
+    """Orders of nobody, paid with the coupon of a member whom the other batch has locked."""
+    keys = ["one", "two"]
+    with till.database.transaction() as session:
+        members = [a_member(session, external_id=key) for key in keys]
+        plan = a_plan(session)
+        codes = [
+            [a_coupon(session, member, plan=plan, now=till.now).code for _ in range(20)]
+            for member in members
+        ]
+    batches = [
+        [till.order(f"{key}-buys", member={"external_id": key})]
+        + [till.order(f"{key}-{code}", member=None, coupon_code=code) for code in others]
+        for key, others in zip(keys, codes[::-1], strict=True)
+    ]
 
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda batch: till.items(ORDERS, *batch), batches))

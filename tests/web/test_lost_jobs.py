@@ -69,3 +69,24 @@ def test_a_nudge_takes_up_the_job_that_died_with_its_worker(
     assert [record.getMessage() for record in caplog.records] == [
         "job given up by its worker: sweep 0"
     ]
+
+
+def test_a_nudge_takes_up_the_job_that_its_worker_took_and_never_began(redis: Redis) -> None:
+    queue = make_queue(redis)
+    Nudger(queue)(_ITEM)
+    # What a worker does first; between this and the next step it was killed.
+    redis.lmove(queue.key, queue.intermediate_queue_key, "RIGHT", "LEFT")
+
+    for _ in range(2):
+        Nudger(queue, patience=timedelta(0))(_ITEM)
+
+    assert queue.job_ids == ["sweep-0"]
+
+
+def test_a_job_that_waits_long_is_not_given_up(redis: Redis) -> None:
+    queue = make_queue(redis)
+
+    for _ in range(2):
+        Nudger(queue, patience=timedelta(0))(_ITEM)
+
+    assert queue.job_ids == ["sweep-0"]

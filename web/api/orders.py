@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, or_
 from sqlmodel import Session, col, select
 
 from store import orders
+from store.coupons import Coupon
 from store.members import Member
 from store.orders import Order, OrderForm, RefundForm
 from web.api.batches import MAX_ITEMS, BatchAnswer, each, read
@@ -58,7 +59,7 @@ def place_orders(
         return "created" if orders.place(session, form, source=source, now=now).is_new else "known"
 
     forms = read(batch.orders, OrderForm)
-    _lock(session, _buyers([form for form in forms if isinstance(form, OrderForm)]))
+    _lock(session, _touched_by([form for form in forms if isinstance(form, OrderForm)]))
     return each(session, forms, place)
 
 
@@ -79,12 +80,15 @@ def place_refunds(
     return each(session, forms, give_back)
 
 
-def _buyers(forms: Sequence[OrderForm]) -> ColumnElement[bool]:
+def _touched_by(forms: Sequence[OrderForm]) -> ColumnElement[bool]:
+    """The buyers, and the members whose coupons pay."""
     refs = [form.member for form in forms if form.member is not None]
+    codes = [form.coupon_code for form in forms if form.coupon_code]
     return or_(
         col(Member.mobile).in_([ref.mobile for ref in refs if ref.mobile]),
         col(Member.external_id).in_([ref.external_id for ref in refs if ref.external_id]),
         col(Member.card_no).in_([ref.card_no for ref in refs if ref.card_no]),
+        col(Member.id).in_(select(Coupon.member_id).where(col(Coupon.code).in_(codes))),
     )
 
 
