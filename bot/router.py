@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from bot.messages import Answer, Follow, Menu, Reply, Scan, Text, Turn, Unfollow, is_spoken
-from content import phrases
+from content import keywords, phrases
 from content.phrases import Intent
 from store import inbound
 from store.errors import Refusal, whereabouts
@@ -40,12 +40,14 @@ def wants(intent: Intent) -> Filter:
 
 def says(intent: Intent) -> Filter:
     """The words say the wish."""
-    return Filter(lambda turn: isinstance(turn.message, Text) and phrases.means(turn.words, intent))
+    return Filter(
+        lambda turn: isinstance(turn.message, Text) and keywords.means(turn.words, intent)
+    )
 
 
 def says_exactly(words: frozenset[str]) -> Filter:
     """The whole message is one of the words."""
-    return Filter(lambda turn: phrases.normal(turn.words) in words)
+    return Filter(lambda turn: keywords.normal(turn.words) in words)
 
 
 def talking(step: str) -> Filter:
@@ -53,7 +55,7 @@ def talking(step: str) -> Filter:
     return Filter(lambda turn: turn.step == step and isinstance(turn.message, Text))
 
 
-NUMBER = Filter(lambda turn: phrases.normal(turn.words).isdecimal())
+NUMBER = Filter(lambda turn: keywords.normal(turn.words).isdecimal())
 FOLLOWS = Filter(lambda turn: isinstance(turn.message, Follow))
 UNFOLLOWS = Filter(lambda turn: isinstance(turn.message, Unfollow))
 SCANS = Filter(lambda turn: isinstance(turn.message, Scan))

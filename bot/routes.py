@@ -2,28 +2,36 @@
 
 from bot import router as r
 from bot.handlers import card, coupons, follow, gift, guide, points, preferences, welcome
-from content import phrases
+from content import keywords
 from content.phrases import Intent
+
+# Who serves a wish: said in a word, tapped, understood, or asked for by a language model.
+HANDLERS: dict[Intent, r.Handler] = {
+    Intent.POINTS: points.show,
+    Intent.COUPONS: coupons.show,
+    Intent.GIFT: gift.start,
+    Intent.CARD: card.show,
+    Intent.GUIDE: guide.show,
+    Intent.STOP: preferences.stop,
+    Intent.RESUME: preferences.resume,
+    Intent.HELP: welcome.help_out,
+    Intent.GREETING: welcome.help_out,
+}
 
 
 def build() -> r.Router:
     """The router of the official account."""
     router = r.Router(otherwise=follow.stay_silent)
     # A clear "stop" counts even in the middle of a conversation.
-    router.on(r.says_exactly(phrases.HARD_STOPS), preferences.stop)
+    router.on(r.says_exactly(keywords.HARD_STOPS), preferences.stop)
     _add_gift_talk(router)
-    router.on(r.wants(Intent.STOP), preferences.stop)
-    router.on(r.wants(Intent.RESUME), preferences.resume)
-    router.on(r.wants(Intent.GIFT), gift.start)
-    router.on(r.wants(Intent.COUPONS), coupons.show)
-    router.on(r.wants(Intent.POINTS), points.show)
-    router.on(r.wants(Intent.CARD), card.show)
-    router.on(r.wants(Intent.GUIDE), guide.show)
+    for intent, handler in HANDLERS.items():
+        router.on(r.wants(intent), handler)
     router.on(r.FOLLOWS, follow.greet)
     router.on(r.UNFOLLOWS, follow.part)
     # Only now: someone in a conversation may ask for the points and then go on.
     router.on(r.talking(gift.CHOOSE) | r.talking(gift.CONFIRM), gift.ask_again)
-    router.on(r.wants(Intent.HELP) | r.SCANS | r.EXPECTS_ANSWER, welcome.help_out)
+    router.on(r.SCANS | r.EXPECTS_ANSWER, welcome.help_out)
     return router
 
 

@@ -1,9 +1,5 @@
-"""The short words: what a member may type for each wish, and what states and refusals are called.
+"""The short words: what wishes, states and refusals are called."""
 
-The words that mean "stop" come from reference compliance.md §3.2; a letter counts only on its own.
-"""
-
-import unicodedata
 from enum import StrEnum
 
 from store import coupons, gifts, members, points
@@ -16,54 +12,54 @@ class Intent(StrEnum):
     """What a member can want from the bot; the values are also the keys of the menu."""
 
     POINTS = "points"
+    POINTS_SHOP = "points_shop"
     COUPONS = "coupons"
     GIFT = "gift"
     CARD = "card"
+    BIND = "bind"
+    ORDERS = "orders"
+    SHOPS = "shops"
     GUIDE = "guide"
-    HELP = "help"
+    HUMAN = "human"
+    PROFILE = "profile"
+    PREFERENCES = "preferences"
+    PAUSE = "pause"
     STOP = "stop"
     RESUME = "resume"
+    FEEDBACK = "feedback"
+    PRIVACY = "privacy"
+    HELP = "help"
     CONFIRM = "confirm"
     CANCEL = "cancel"
+    GREETING = "greeting"
+    THANKS = "thanks"
 
 
-# The whole message is one of these, after `normal`.
-WHOLE: dict[Intent, frozenset[str]] = {
-    Intent.POINTS: frozenset({"JF"}),
-    Intent.COUPONS: frozenset({"券", "YHQ", "有什么优惠"}),
-    Intent.GIFT: frozenset({"ZS"}),
-    Intent.CARD: frozenset({"卡", "HYK", "会员"}),
-    Intent.GUIDE: frozenset({"顾问", "谁是我的导购"}),
-    Intent.HELP: frozenset(
-        {"帮助", "菜单", "功能", "HELP", "你好", "您好", "在吗", "嗨", "HI", "HELLO"}
-    ),
-    Intent.STOP: frozenset(
-        {"R", "TD", "T", "N", "QX", "退订", "退定", "退", "拒收", "拒绝", "取消", "取消订阅"}
-        | {"不要再发", "不要再发了", "别再发了", "别再发", "不再接收", "停止", "屏蔽", "STOP"}
-    ),
-    Intent.RESUME: frozenset({"恢复", "恢复接收", "恢复订阅", "重新订阅", "继续接收", "HF"}),
-    Intent.CONFIRM: frozenset(
-        {"确认", "确定", "是", "是的", "好", "好的", "可以", "Y", "YES", "OK"}
-    ),
-    Intent.CANCEL: frozenset({"取消", "不送了", "算了", "退出", "不", "不了", "不用了", "N", "NO"}),
+# As a choice to tap.
+INTENT_LABELS: dict[Intent, str] = {
+    Intent.POINTS: "我的积分",
+    Intent.POINTS_SHOP: "积分商城",
+    Intent.COUPONS: "我的优惠券",
+    Intent.GIFT: "把券送给朋友",
+    Intent.CARD: "会员卡",
+    Intent.BIND: "绑定手机号",
+    Intent.ORDERS: "我的订单",
+    Intent.SHOPS: "附近门店",
+    Intent.GUIDE: "我的导购",
+    Intent.HUMAN: "转人工",
+    Intent.PROFILE: "生日和资料",
+    Intent.PREFERENCES: "少发一点",
+    Intent.PAUSE: "暂停一阵子",
+    Intent.STOP: "停止发送",
+    Intent.RESUME: "恢复接收",
+    Intent.FEEDBACK: "意见反馈",
+    Intent.PRIVACY: "我的数据和隐私",
+    Intent.HELP: "我能做什么",
+    Intent.CONFIRM: "确认",
+    Intent.CANCEL: "取消",
+    Intent.GREETING: "打个招呼",
+    Intent.THANKS: "谢谢",
 }
-# The message contains one of these and is short, so that a story about a coupon is not a command.
-PART: dict[Intent, frozenset[str]] = {
-    Intent.POINTS: frozenset({"积分"}),
-    Intent.COUPONS: frozenset({"优惠券", "优惠卷", "代金券", "我的券", "卡券"}),
-    Intent.GIFT: frozenset(
-        {"转赠", "赠送", "赠券", "送券", "券送", "送给朋友", "送朋友"}
-        | {"送优惠券", "送一张", "送张券"}
-    ),
-    Intent.CARD: frozenset({"会员卡", "会员码", "我的卡"}),
-    Intent.GUIDE: frozenset({"导购", "我的顾问", "专属顾问"}),
-    Intent.STOP: frozenset({"退订"}),
-}
-_SHORT = 16
-
-# Still "stop" in the middle of a conversation, where the others may mean "not this coupon".
-HARD_STOPS = WHOLE[Intent.STOP] - WHOLE[Intent.CANCEL]
-
 POINTS_LABELS: dict[EntryKind, str] = {
     EntryKind.EARN: "获得",
     EntryKind.SPEND: "使用",
@@ -105,20 +101,6 @@ REFUSALS: dict[type[Refusal], str] = {
     gifts.GiftCancelled: "朋友收回了这份礼物。",
     gifts.GiftLapsed: "这份礼物过了领取时间，券已经还给朋友了。",
 }
-
-
-def normal(text: str) -> str:
-    """The letters and digits of what was typed: full-width folded, upper case, without marks."""
-    folded = unicodedata.normalize("NFKC", text).upper()
-    return "".join(letter for letter in folded if letter.isalnum())
-
-
-def means(text: str, intent: Intent) -> bool:
-    """Whether the words say this wish."""
-    said = normal(text)
-    if said in WHOLE.get(intent, frozenset()):
-        return True
-    return len(said) <= _SHORT and any(part in said for part in PART.get(intent, frozenset()))
 
 
 def of_refusal(refusal: Refusal) -> str:

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.messages import Answer, Reply, Turn
+from content.keywords import normal
 from content.messages import MessageKind, render
-from content.phrases import normal
 from store import coupons, gifts, inbound
 from store.coupons import Coupon, CouponPlan
 

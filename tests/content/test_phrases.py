@@ -8,8 +8,9 @@ import pytest
 from jinja2 import UndefinedError
 
 from content import phrases
+from content.keywords import HARD_STOPS, WHOLE, means, normal, trimmed
 from content.messages import MessageKind, render
-from content.phrases import PART, WHOLE, Intent, means, normal
+from content.phrases import Intent
 from store.coupons import CouponState
 from store.errors import NotFound, Refusal
 from store.points import EntryKind, NotEnoughPoints
@@ -87,10 +88,23 @@ def test_words_are_folded_before_they_are_compared(text: str, plain: str) -> Non
 
 @pytest.mark.parametrize("intent", Intent)
 def test_every_keyword_is_written_as_it_is_compared(intent: Intent) -> None:
-    words = WHOLE.get(intent, frozenset()) | PART.get(intent, frozenset())
+    words = WHOLE[intent]
 
     assert words
     assert all(normal(word) == word for word in words)
+
+
+@pytest.mark.parametrize(
+    "text", ["查一下我的积分", "我想看看积分", "您好，请问积分有多少？", "积分", "我的积分是多少呀"]
+)
+def test_politeness_around_a_word_is_taken_off(text: str) -> None:
+    assert trimmed(normal(text)) == "积分"
+    assert means(text, Intent.POINTS)
+
+
+def test_politeness_is_not_taken_off_a_word_that_acts() -> None:
+    assert not means("我要取消吗", Intent.STOP)
+    assert not means("好吧", Intent.CONFIRM)
 
 
 def test_letter_inside_a_word_is_no_stop() -> None:
@@ -100,8 +114,8 @@ def test_letter_inside_a_word_is_no_stop() -> None:
 
 
 def test_clear_stops_do_not_mean_cancel() -> None:
-    assert {"退订", "TD", "R", "T"} <= phrases.HARD_STOPS
-    assert not phrases.HARD_STOPS & WHOLE[Intent.CANCEL]
+    assert {"退订", "TD", "R", "T"} <= HARD_STOPS
+    assert not HARD_STOPS & WHOLE[Intent.CANCEL]
 
 
 @pytest.mark.parametrize("kind", phrases.REFUSALS)
@@ -133,3 +147,4 @@ def test_refusal_without_a_sentence_says_that_of_its_family() -> None:
 def test_every_state_a_member_reads_has_a_label() -> None:
     assert set(phrases.COUPON_STATES) == set(CouponState)
     assert set(phrases.POINTS_LABELS) == set(EntryKind)
+    assert set(phrases.INTENT_LABELS) == set(Intent)
