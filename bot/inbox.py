@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from psycopg.errors import LockNotAvailable
@@ -13,8 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from bot.limits import clip_bytes
-from bot.messages import Answer, Reply, Silence
+from bot import answers
+from bot.answers import Spoken
+from bot.messages import Answer
 from store import accounts, inbound
 from store.accounts import Credentials, Platform, UnknownAccount
 from store.db import Database
@@ -47,14 +47,6 @@ class Handled:
     state: InboundState = InboundState.ANSWERED
 
 
-@dataclass(frozen=True)
-class Spoken:
-    """The finished reply of a callback: nothing, or these words since that second."""
-
-    text: str
-    at: int
-
-
 Handle = Callable[[Session, InboundMessage], Handled]
 
 
@@ -82,7 +74,7 @@ def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> S
             if row.state is InboundState.RECEIVED:
                 handled = handle(session, row)
                 _close(session, desk, row, handled, started=started, now=now)
-            return _spoken(desk, row.reply or {})
+            return answers.at_once(row.reply or {}, desk.secret_key)
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise Busy("The person's rows are locked; try again.") from None
@@ -111,25 +103,5 @@ def _close(
     now: datetime,
 ) -> None:
     took = round((time.perf_counter() - started) * 1000, 3)
-    reply = _kept(desk, handled.answer, now)
+    reply = answers.kept(handled.answer, desk.secret_key, now=now)
     inbound.close(session, row, reply, state=handled.state, handled_ms=took, now=now)
-
-
-def _kept(desk: Desk, answer: Answer, now: datetime) -> dict[str, Any]:
-    match answer:
-        case Silence():
-            return {"kind": "silence"}
-        case Reply(text=words, is_private=is_private):
-            body = clip_bytes(words)
-            reply: dict[str, Any] = {"kind": "text", "at": int(now.timestamp())}
-            if is_private:
-                return reply | {"sealed": accounts.seal(desk.secret_key, body)}
-            return reply | {"text": body}
-
-
-def _spoken(desk: Desk, reply: dict[str, Any]) -> Spoken | None:
-    if reply.get("kind") != "text":
-        return None
-    sealed = reply.get("sealed")
-    words = accounts.unseal(desk.secret_key, sealed) if sealed else reply["text"]
-    return Spoken(words, reply["at"])

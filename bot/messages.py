@@ -67,11 +67,46 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Card:
+    """One article in the chat that opens a page; a private one has a secret in its words or link."""
+
+    title: str
+    description: str
+    url: str
+    is_private: bool = False
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A question with answers to tap: (key, text) each; a tap comes back as `Menu(key)`.
+
+    WeChat takes it only as a customer-service message, so it follows a moment after the callback.
+    """
+
+    head: str
+    items: tuple[tuple[str, str], ...]
+    tail: str = ""
+
+
+@dataclass(frozen=True)
+class Later:
+    """The answer takes longer than a callback may: `wish` names who makes it, from plain facts.
+
+    Makers are given to `bot.late`; what they make is sent as a customer-service message.
+    """
+
+    wish: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Silence:
     """Nothing is to be said."""
 
 
-Answer = Reply | Silence
+# What a callback can be answered with at once, and what can follow as a message of its own.
+Prompt = Reply | Card
+Answer = Reply | Card | Choices | Later | Silence
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot import inbox, routes
-from bot.fields import cdata
-from bot.inbox import Desk, Handled, Spoken
+from bot import answers, inbox, routes
+from bot.inbox import Desk, Handled
 from bot.messages import Turn, is_spoken
 from bot.wechat import crypto, windows
 from bot.wechat.parsing import Said, read
@@ -43,7 +42,8 @@ def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now
     )
     if spoken is None:
         return NOTHING_TO_SAY
-    return crypto.seal_reply(account, opened, _passive_reply(said, spoken), now=now)
+    reply = answers.xml(spoken, to=said.sender, sender=said.receiver)
+    return crypto.seal_reply(account, opened, reply, now=now)
 
 
 def _handle(
@@ -91,13 +91,4 @@ def _turn(session: Session, desk: Desk, identity: Identity, said: Said, now: dat
         zone=desk.zone,
         step=talk.step if talk else "",
         facts=talk.facts if talk else {},
-    )
-
-
-def _passive_reply(said: Said, spoken: Spoken) -> str:
-    return (
-        f"<xml><ToUserName>{cdata(said.sender)}</ToUserName>"
-        f"<FromUserName>{cdata(said.receiver)}</FromUserName>"
-        f"<CreateTime>{spoken.at}</CreateTime><MsgType><![CDATA[text]]></MsgType>"
-        f"<Content>{cdata(spoken.text)}</Content></xml>"
     )

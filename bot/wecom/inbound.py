@@ -5,9 +5,8 @@ from datetime import datetime
 
 from sqlmodel import Session, select
 
-from bot import inbox
-from bot.fields import cdata
-from bot.inbox import Desk, Handled, Spoken
+from bot import answers, inbox
+from bot.inbox import Desk, Handled
 from bot.messages import Answer, Reply, Silence
 from bot.wecom import crypto
 from bot.wecom.parsing import Pushed, read
@@ -56,7 +55,8 @@ def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now
     )
     if spoken is None:
         return NOTHING_TO_SAY
-    return crypto.seal_reply(account, opened, _passive_reply(pushed, spoken), now=now)
+    reply = answers.xml(spoken, to=pushed.sender, sender=pushed.receiver)
+    return crypto.seal_reply(account, opened, reply, now=now)
 
 
 def _handle(
@@ -103,12 +103,3 @@ def _contact_changed(
         session, guide.id, pushed.external_userid, member_id=identity.member_id, now=now
     )
     return identity.member_id
-
-
-def _passive_reply(pushed: Pushed, spoken: Spoken) -> str:
-    return (
-        f"<xml><ToUserName>{cdata(pushed.sender)}</ToUserName>"
-        f"<FromUserName>{cdata(pushed.receiver)}</FromUserName>"
-        f"<CreateTime>{spoken.at}</CreateTime><MsgType><![CDATA[text]]></MsgType>"
-        f"<Content>{cdata(spoken.text)}</Content></xml>"
-    )
