@@ -1,127 +1,43 @@
-"""Coupon plans, coupons, and gifts of a coupon to a friend (reference loyalty.md §2.4, §2.5)."""
+"""Coupons: issued from a plan, used at a till, ended by the clock (reference loyalty.md §2.4).
+
+The rows are in `store.coupon_rows`, giving one to a friend is in `store.gifts`.
+"""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, or_, update
-from sqlmodel import Field, SQLModel, col, func, select
+from sqlalchemy import ColumnElement, and_, or_, update
+from sqlmodel import col, func, select
 
 from store import members
-from store.columns import big_key, link, one_of, status
+from store.coupon_rows import (
+    Coupon,
+    CouponKind,
+    CouponPlan,
+    CouponState,
+    Gift,
+    GiftState,
+    end_lapsed,
+    move_coupon,
+    rest,
+)
 from store.db import Session
-from store.errors import Exhausted, NotAllowed, NotFound, WrongState
-from store.tokens import new_code
+from store.errors import Exhausted, NotAllowed, NotFound
 
-
-class CouponKind(StrEnum):
-    """What a coupon gives: fen off, percent off, or a thing."""
-
-    AMOUNT_OFF = "amount_off"
-    PERCENT_OFF = "percent_off"
-    EXCHANGE = "exchange"
-
-
-class CouponState(StrEnum):
-    """Where a coupon stands; while it is `gifting` its code is dead at the till."""
-
-    AVAILABLE = "available"
-    GIFTING = "gifting"
-    REDEEMED = "redeemed"
-    EXPIRED = "expired"
-    REVOKED = "revoked"
-
-
-class GiftState(StrEnum):
-    """Where a gift stands; `expired` gives the coupon back with its old end date."""
-
-    OPEN = "open"
-    CLAIMED = "claimed"
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-
-
-_MOVES: dict[CouponState, frozenset[CouponState]] = {
-    CouponState.AVAILABLE: frozenset(
-        {CouponState.GIFTING, CouponState.REDEEMED, CouponState.EXPIRED, CouponState.REVOKED}
-    ),
-    CouponState.GIFTING: frozenset(
-        {CouponState.AVAILABLE, CouponState.EXPIRED, CouponState.REVOKED}
-    ),
-    # A wholly refunded order gives its coupon back, or to its end if that has passed.
-    CouponState.REDEEMED: frozenset({CouponState.AVAILABLE, CouponState.EXPIRED}),
-    CouponState.EXPIRED: frozenset(),
-    CouponState.REVOKED: frozenset(),
-}
-
-
-class CouponPlan(SQLModel, table=True):
-    """What is issued: worth, threshold, life, stock; `value` is fen or percent, as `kind` says."""
-
-    __tablename__ = "coupon_plans"
-    __table_args__ = (
-        one_of("kind", CouponKind, "coupon_plans"),
-        CheckConstraint("stock IS NULL OR issued <= stock", name="ck_coupon_plans_stock"),
-        CheckConstraint("value >= 0 AND min_spend_fen >= 0", name="ck_coupon_plans_worth"),
-        CheckConstraint("valid_days > 0", name="ck_coupon_plans_valid_days"),
-    )
-    id: int = big_key()
-    code: str = Field(unique=True)
-    name: str
-    kind: CouponKind = status(CouponKind)
-    value: int = Field(default=0, sa_type=BigInteger)
-    min_spend_fen: int = Field(default=0, sa_type=BigInteger)
-    valid_days: int = 30
-    stock: int | None = None
-    issued: int = 0
-    per_member_limit: int | None = None
-    gift_hops: int = 1
-    is_active: bool = True
-
-
-class Coupon(SQLModel, table=True):
-    """One coupon in one member's hands; a repeat of (reason, source_id) is the same coupon."""
-
-    __tablename__ = "coupons"
-    __table_args__ = (
-        one_of("state", CouponState, "coupons"),
-        UniqueConstraint("reason", "source_id", name="uq_coupons_source"),
-        Index("ix_coupons_member", "member_id", "state"),
-        Index("ix_coupons_ends", "expires_at", postgresql_where="state = 'available'"),
-        CheckConstraint("hops >= 0", name="ck_coupons_hops"),
-    )
-    id: int = big_key()
-    plan_id: int = link("coupon_plans.id")
-    member_id: int = link("members.id", index=False)
-    code: str = Field(unique=True, default_factory=new_code)
-    state: CouponState = status(CouponState, default=CouponState.AVAILABLE)
-    reason: str
-    source_id: str
-    hops: int = 0
-    issued_at: datetime
-    expires_at: datetime
-    redeemed_at: datetime | None = None
-    redeemed_order_id: int | None = link("orders.id", default=None, nullable=True)
-
-
-class Gift(SQLModel, table=True):
-    """A coupon on its way to a friend; the link's token is kept only as a hash."""
-
-    __tablename__ = "gifts"
-    __table_args__ = (
-        one_of("state", GiftState, "gifts"),
-        Index("uq_gifts_open", "coupon_id", unique=True, postgresql_where="state = 'open'"),
-        CheckConstraint("claimed_by_id <> giver_id", name="ck_gifts_not_to_self"),
-    )
-    id: int = big_key()
-    coupon_id: int = link("coupons.id")
-    giver_id: int = link("members.id")
-    token_hash: str = Field(unique=True)
-    state: GiftState = status(GiftState, default=GiftState.OPEN)
-    old_code: str
-    opened_at: datetime
-    expires_at: datetime
-    claimed_by_id: int | None = link("members.id", default=None, nullable=True)
-    closed_at: datetime | None = None
+__all__ = [
+    "Coupon",
+    "CouponDiffers",
+    "CouponExpired",
+    "CouponKind",
+    "CouponNotFound",
+    "CouponPlan",
+    "CouponState",
+    "Gift",
+    "GiftState",
+    "LimitReached",
+    "PlanClosed",
+    "PlanNotFound",
+    "StockUsedUp",
+]
 
 
 class PlanNotFound(NotFound):
@@ -184,11 +100,27 @@ def usable(session: Session, member_id: int, now: datetime) -> list[tuple[Coupon
     query = (
         select(Coupon, CouponPlan)
         .join(CouponPlan, col(CouponPlan.id) == Coupon.plan_id)
-        .where(Coupon.member_id == member_id, Coupon.state == CouponState.AVAILABLE)
-        .where(Coupon.expires_at > now)
+        .where(Coupon.member_id == member_id, is_usable(now))
         .order_by(col(Coupon.expires_at), col(Coupon.id))
     )
     return list(session.exec(query))
+
+
+def is_usable(now: datetime) -> ColumnElement[bool]:
+    """The condition of a coupon that a till takes; the clock decides, not the jobs that follow."""
+    is_back = and_(col(Coupon.state) == CouponState.GIFTING, ~_is_offered(now))
+    is_in_hand = or_(col(Coupon.state) == CouponState.AVAILABLE, is_back)
+    return and_(is_in_hand, col(Coupon.expires_at) > now)
+
+
+def is_on_the_way(now: datetime) -> ColumnElement[bool]:
+    """The condition of a coupon that waits for a friend."""
+    return and_(col(Coupon.state) == CouponState.GIFTING, _is_offered(now))
+
+
+def _is_offered(now: datetime) -> ColumnElement[bool]:
+    query = select(Gift.id).where(Gift.coupon_id == Coupon.id, Gift.state == GiftState.OPEN)
+    return query.where(Gift.expires_at > now).exists()
 
 
 def issue(
@@ -229,6 +161,7 @@ def redeem(session: Session, code: str, *, order_id: int | None, now: datetime) 
     A repeat for the same order is harmless. A code that was given away is `CouponNotFound`.
     """
     coupon = _lock_by_code(session, code)
+    end_lapsed(session, coupon, now)
     if coupon.state is CouponState.REDEEMED and order_id and coupon.redeemed_order_id == order_id:
         return coupon
     if coupon.state is CouponState.AVAILABLE and coupon.expires_at <= now:
@@ -288,19 +221,6 @@ def check_limit(session: Session, plan: CouponPlan, member_id: int) -> None:
     )
     if session.exec(had).one() >= plan.per_member_limit:
         raise LimitReached(plan.code, plan.per_member_limit)
-
-
-def move_coupon(coupon: Coupon, state: CouponState) -> None:
-    """Move a locked coupon to `state`; refuses a move that its life does not know."""
-    if state not in _MOVES[coupon.state]:
-        raise WrongState("coupon", coupon.state, state)
-    coupon.state = state
-
-
-def rest(coupon: Coupon, now: datetime) -> None:
-    """Put a locked coupon back in its owner's hands, or to its end if that has passed."""
-    is_over = coupon.expires_at <= now
-    move_coupon(coupon, CouponState.EXPIRED if is_over else CouponState.AVAILABLE)
 
 
 def _known(

@@ -10,15 +10,18 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 
 from store import coupons, members
-from store.coupons import (
+from store.coupon_rows import (
     Coupon,
-    CouponExpired,
-    CouponNotFound,
     CouponPlan,
     CouponState,
     Gift,
     GiftState,
+    close_gift,
+    end_lapsed,
+    move_coupon,
+    rest,
 )
+from store.coupons import CouponExpired, CouponNotFound
 from store.db import Session
 from store.errors import Exhausted, NotAllowed, NotFound, WrongState
 from store.members import Identity
@@ -116,7 +119,7 @@ def offer(session: Session, coupon_id: int, giver_id: int, *, now: datetime) -> 
     coupon = _lock_coupon(session, coupon_id)
     if coupon.member_id != giver.id:
         raise CouponNotFound
-    _end_lapsed(session, coupon, now)
+    end_lapsed(session, coupon, now)
     _need_giftable(session, coupon, now)
     _need_fewer(session, giver.id, now)
     token = new_token()
@@ -128,7 +131,7 @@ def offer(session: Session, coupon_id: int, giver_id: int, *, now: datetime) -> 
         opened_at=now,
         expires_at=min(now + _LIFE, coupon.expires_at),
     )
-    coupons.move_coupon(coupon, CouponState.GIFTING)
+    move_coupon(coupon, CouponState.GIFTING)
     session.add(gift)
     session.flush()
     return gift, token
@@ -148,10 +151,10 @@ def claim(session: Session, token: str, receiver_id: int, *, now: datetime) -> C
     _need_other_person(session, gift.giver_id, receiver.id)
     _need_fewer_claims(session, receiver.id, now)
     coupons.check_limit(session, session.get_one(CouponPlan, coupon.plan_id), receiver.id)
-    coupons.move_coupon(coupon, CouponState.AVAILABLE)
+    move_coupon(coupon, CouponState.AVAILABLE)
     coupon.member_id, coupon.code, coupon.hops = receiver.id, new_code(), coupon.hops + 1
     gift.claimed_by_id = receiver.id
-    _close(gift, GiftState.CLAIMED, now)
+    close_gift(gift, GiftState.CLAIMED, now)
     session.flush()
     return coupon
 
@@ -168,7 +171,8 @@ def cancel(session: Session, gift_id: int, giver_id: int, *, now: datetime) -> G
     if gift.state is GiftState.CLAIMED:
         raise GiftTaken
     if gift.state is GiftState.OPEN:
-        _return(session, gift, coupon, GiftState.CANCELLED, now)
+        is_over = gift.expires_at <= now
+        _return(session, gift, coupon, GiftState.EXPIRED if is_over else GiftState.CANCELLED, now)
     return gift
 
 
@@ -213,26 +217,9 @@ def _lock(session: Session, gift: Gift) -> Coupon:
 
 
 def _return(session: Session, gift: Gift, coupon: Coupon, state: GiftState, now: datetime) -> None:
-    coupons.rest(coupon, now)
-    _close(gift, state, now)
+    rest(coupon, now)
+    close_gift(gift, state, now)
     session.flush()
-
-
-def _close(gift: Gift, state: GiftState, now: datetime) -> None:
-    """The one place where a gift changes its state: from open, once, for good."""
-    if gift.state is not GiftState.OPEN:
-        raise WrongState("gift", gift.state, state)
-    gift.state, gift.closed_at = state, now
-
-
-def _end_lapsed(session: Session, coupon: Coupon, now: datetime) -> None:
-    """The clock decides: a gift past its time is over even before the job has come by."""
-    query = select(Gift).where(
-        Gift.coupon_id == coupon.id, Gift.state == GiftState.OPEN, Gift.expires_at <= now
-    )
-    for gift in session.exec(query).all():
-        session.refresh(gift, with_for_update=True)
-        _return(session, gift, coupon, GiftState.EXPIRED, now)
 
 
 def _need_giftable(session: Session, coupon: Coupon, now: datetime) -> None:
