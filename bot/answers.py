@@ -1,7 +1,7 @@
 """Answers on paper: how one is kept with its message, and the XML it goes back as."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ class Spoken:
 def kept(answer: Answer, secret_key: str, *, now: datetime) -> dict[str, Any]:
     """The answer as JSON; what a private one says is sealed."""
     if isinstance(answer, Reply):
-        answer = Reply(clip_bytes(answer.text), answer.is_private)
+        answer = replace(answer, text=clip_bytes(answer.text))
     head = {"kind": _NAMES[type(answer)], "at": int(now.timestamp())}
     facts = asdict(answer)
     if facts.get("is_private"):

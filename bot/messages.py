@@ -64,11 +64,13 @@ class Reply:
 
     text: str
     is_private: bool = False
+    # Words of a language model: the platform is told so, the words carry their own label.
+    is_ai: bool = False
 
 
 @dataclass(frozen=True)
 class Card:
-    """One article in the chat that opens a page; a private one has a secret in its words or link."""
+    """One article in the chat that opens a page; private when its words or link hold a secret."""
 
     title: str
     description: str
