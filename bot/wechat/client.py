@@ -13,6 +13,7 @@ from bot.access_tokens import AccessTokens, TokenDrawer, with_token
 from bot.calls import TIMEOUT, checked, given, http_session, token_of
 from bot.provider_limits import ProviderLimits
 from bot.messages import Card, Choices, Prompt, Reply
+from bot.messages import Card, Choices, Prompt, Reply
 from store import accounts
 from store.accounts import Account, Credentials
 
@@ -54,6 +55,13 @@ class WeChatApi:
     def send_text(self, openid: str, text: str) -> None:
         """A customer-service message; the platform gives no id for it (wechat-oa.md §5)."""
         self._call(lambda: self._library.message.send_text(openid, text))
+
+    def send_answer(self, openid: str, answer: Prompt | Choices) -> None:
+        """An answer as a customer-service message; one of a model is marked so (§5.2)."""
+        body: dict[str, Any] = {"touser": openid} | _content(answer)
+        if isinstance(answer, Reply) and answer.is_ai:
+            body["aimsgcontext"] = {"is_ai_msg": 1}
+        self._call(lambda: self._library.post("message/custom/send", data=body))
 
     def send_answer(self, openid: str, answer: Prompt | Choices) -> None:
         """An answer as a customer-service message; one of a model is marked so (§5.2)."""
@@ -112,6 +120,22 @@ class WeChatApi:
         return token_of(
             lambda: self._http.post(f"{_HOST}/cgi-bin/stable_token", data=json.dumps(body)).json()
         )
+
+
+def _content(answer: Prompt | Choices) -> dict[str, Any]:
+    match answer:
+        case Reply(text=words):
+            return {"msgtype": "text", "text": {"content": words}}
+        case Card(title=title, description=words, url=url):
+            article = {"title": title, "description": words, "url": url, "picurl": ""}
+            return {"msgtype": "news", "news": {"articles": [article]}}
+        case Choices(head=head, items=items, tail=tail):
+            menu = {
+                "head_content": head,
+                "list": [{"id": key, "content": words} for key, words in items],
+                "tail_content": tail,
+            }
+            return {"msgtype": "msgmenu", "msgmenu": menu}
 
 
 def _content(answer: Prompt | Choices) -> dict[str, Any]:
