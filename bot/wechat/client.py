@@ -8,11 +8,16 @@ from typing import Any
 from redis import Redis
 from wechatpy import WeChatClient as Library
 
-from bot import provider_limits
-from bot.access_tokens import AccessTokens, TokenDrawer, with_token
-from bot.calls import TIMEOUT, checked, given, http_session, token_of
-from bot.provider_limits import ProviderLimits
-from bot.messages import Card, Choices, Prompt, Reply
+from bot.calls import (
+    TIMEOUT,
+    TokenDrawer,
+    Tokens,
+    checked,
+    given,
+    http_session,
+    token_of,
+    with_token,
+)
 from bot.messages import Card, Choices, Prompt, Reply
 from store import accounts
 from store.accounts import Account, Credentials
@@ -39,14 +44,10 @@ class WeChatApi:
         base_url: str,
         redis: Redis,
         timeout: tuple[float, float] = TIMEOUT,
-        daily_factor: float = 1,
     ) -> None:
         self._account = account
-        name = f"wechat:{account.app_id}"
-        self._limits = ProviderLimits(redis, name)
-        self._caps = provider_limits.scaled(provider_limits.WECHAT, daily_factor)
-        self._http = http_session(_HOST, base_url, timeout, self._count)
-        self._drawer = TokenDrawer(AccessTokens(redis, name, self._fetch_token))
+        self._http = http_session(_HOST, base_url, timeout)
+        self._drawer = TokenDrawer(Tokens(redis, f"wechat:{account.app_id}", self._fetch_token))
         self._library = Library(
             account.app_id, account.secret, session=self._drawer, auto_retry=False
         )
@@ -55,13 +56,6 @@ class WeChatApi:
     def send_text(self, openid: str, text: str) -> None:
         """A customer-service message; the platform gives no id for it (wechat-oa.md §5)."""
         self._call(lambda: self._library.message.send_text(openid, text))
-
-    def send_answer(self, openid: str, answer: Prompt | Choices) -> None:
-        """An answer as a customer-service message; one of a model is marked so (§5.2)."""
-        body: dict[str, Any] = {"touser": openid} | _content(answer)
-        if isinstance(answer, Reply) and answer.is_ai:
-            body["aimsgcontext"] = {"is_ai_msg": 1}
-        self._call(lambda: self._library.post("message/custom/send", data=body))
 
     def send_answer(self, openid: str, answer: Prompt | Choices) -> None:
         """An answer as a customer-service message; one of a model is marked so (§5.2)."""
@@ -104,38 +98,16 @@ class WeChatApi:
     def _get(self, path: str, params: dict[str, str]) -> Any:
         return self._http.get(f"{_HOST}{path}", params=params).json()
 
-    def _count(self, path: str) -> None:
-        self._limits.take(path, self._caps.get(path, ()))
-
-    def _fetch_token(self, is_forced: bool) -> tuple[str, int]:
-        """The stable token: the same for everybody who asks; a forced one kills the others'."""
-        body: dict[str, Any] = {
+    def _fetch_token(self) -> tuple[str, int]:
+        """The stable token: the same one for everybody who asks, so that nobody kills another's."""
+        body = {
             "grant_type": "client_credential",
             "appid": self._account.app_id,
             "secret": self._account.secret,
         }
-        if is_forced:
-            body["force_refresh"] = True
-            self._limits.take("forced_token", provider_limits.FORCED_TOKEN)
         return token_of(
             lambda: self._http.post(f"{_HOST}/cgi-bin/stable_token", data=json.dumps(body)).json()
         )
-
-
-def _content(answer: Prompt | Choices) -> dict[str, Any]:
-    match answer:
-        case Reply(text=words):
-            return {"msgtype": "text", "text": {"content": words}}
-        case Card(title=title, description=words, url=url):
-            article = {"title": title, "description": words, "url": url, "picurl": ""}
-            return {"msgtype": "news", "news": {"articles": [article]}}
-        case Choices(head=head, items=items, tail=tail):
-            menu = {
-                "head_content": head,
-                "list": [{"id": key, "content": words} for key, words in items],
-                "tail_content": tail,
-            }
-            return {"msgtype": "msgmenu", "msgmenu": menu}
 
 
 def _content(answer: Prompt | Choices) -> dict[str, Any]:
@@ -162,7 +134,6 @@ class WechatClients:
     redis: Redis
     secret_key: str = field(repr=False)
     timeout: tuple[float, float] = TIMEOUT
-    daily_factor: float = 1
     _made: dict[tuple[int, str], WeChatApi] = field(default_factory=dict, repr=False)
 
     def of(self, account: Account) -> WeChatApi:
@@ -171,10 +142,6 @@ class WechatClients:
         if known not in self._made:
             opened = accounts.opened(account, secret_key=self.secret_key)
             self._made[known] = WeChatApi(
-                opened,
-                base_url=self.base_url,
-                redis=self.redis,
-                timeout=self.timeout,
-                daily_factor=self.daily_factor,
+                opened, base_url=self.base_url, redis=self.redis, timeout=self.timeout
             )
         return self._made[known]
