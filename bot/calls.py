@@ -1,7 +1,7 @@
-"""Calls to WeChat's and WeCom's servers: one place for addresses, time-outs, tokens and faults.
+"""Calls to WeChat's and WeCom's servers: one place for addresses, time-outs and faults.
 
-wechatpy builds the requests; this closes what it leaves open (wechat-oa.md §13.1 to §13.4): every
-call has a time-out, a refused token is renewed once, and no error text holds a token or a secret.
+wechatpy builds the requests; this closes what it leaves open (wechat-oa.md §13.3, §13.4): every
+call has a time-out and is counted before it leaves, and no error text holds a token or a secret.
 """
 
 import logging
@@ -12,8 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from redis import Redis
-from redis.exceptions import RedisError
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 from urllib3.exceptions import SSLError as TlsError
@@ -26,13 +24,8 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 TIMEOUT = (3.05, 8.0)
 _POOL = 8
 _SERVER_FAULT = 500
-# wechat-oa.md §7.2, wecom.md §2.3: invalid or expired token.
-_TOKEN_REFUSED = frozenset({40001, 40014, 42001})
-# Both platforms honour the old token for five minutes after a renewal; we renew within that time.
-_EARLY_SECONDS = 300
-_SHORTEST_LIFE = 30
-# Fetching a token takes one call; a lock that outlives its holder frees itself.
-_LOCK_SECONDS = 20
+# Tokens live two hours; an answer that says more than a day is not believed.
+_LONGEST_LIFE = 86400
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -63,11 +56,25 @@ class NoToken(ApiError):  # noqa: N818 -- it says what is missing
         super().__init__(Fate.UNSENT, code)
 
 
+class TooSoon(ApiError):  # noqa: N818 -- it says what is wrong with it
+    """The call would break a limit of the platform, so it was not made; it may be in a while."""
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(Fate.UNSENT)
+
+
+# Told the path of each call before it leaves; refuses it with `TooSoon`.
+Count = Callable[[str], None]
+
+
 class Reroute(HTTPAdapter):
     """Sends what goes to the platform's host to `base_url`, and never waits without an end."""
 
-    def __init__(self, base_url: str, timeout: tuple[float, float]) -> None:
-        self._base_url, self._timeout = base_url, timeout
+    def __init__(
+        self, base_url: str, timeout: tuple[float, float], count: Count | None = None
+    ) -> None:
+        self._base_url, self._timeout, self._count = base_url, timeout, count
         self._is_local = urlsplit(base_url).hostname in _LOOPBACK
         super().__init__(pool_connections=1, pool_maxsize=_POOL)
 
@@ -81,6 +88,8 @@ class Reroute(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send to the base address instead, with our own time-out."""
+        if self._count is not None:
+            self._count(urlsplit(request.path_url).path)
         request.url = self._base_url + request.path_url
         # A proxy of the environment cannot reach a stand-in on this machine.
         usable = None if self._is_local else proxies
@@ -88,12 +97,15 @@ class Reroute(HTTPAdapter):
 
 
 def http_session(
-    real_host: str, base_url: str, timeout: tuple[float, float] = TIMEOUT
+    real_host: str,
+    base_url: str,
+    timeout: tuple[float, float] = TIMEOUT,
+    count: Count | None = None,
 ) -> requests.Session:
     """A session that can reach only one host, wherever that is in this deployment."""
     http = requests.Session()
     http.adapters.clear()
-    http.mount(real_host, Reroute(base_url, timeout))
+    http.mount(real_host, Reroute(base_url, timeout, count))
     return http
 
 
@@ -149,7 +161,7 @@ def token_of(act: Callable[[], Any]) -> tuple[str, int]:
 
 def _seconds(found: Mapping[str, Any]) -> int:
     life = found.get("expires_in")
-    return life if isinstance(life, int) else 0
+    return min(life, _LONGEST_LIFE) if isinstance(life, int) else 0
 
 
 def _refusal(error: Any) -> ApiError:
@@ -178,78 +190,3 @@ def _is_distrust(reason: object) -> bool:
     """A certificate is looked at before anything is sent; other faults of TLS may come after."""
     causes = reason.args if isinstance(reason, TlsError) else ()
     return any(isinstance(cause, SSLCertVerificationError) for cause in causes)
-
-
-# Gives a token and the seconds it lives.
-Fetch = Callable[[], tuple[str, int]]
-
-
-class Tokens:
-    """One access token, shared by all processes through Redis, renewed by one at a time."""
-
-    def __init__(self, redis: Redis, name: str, fetch: Fetch) -> None:
-        self._redis, self._key, self._fetch = redis, f"zhiyin:token:{name}", fetch
-
-    def current(self, *, refused: str | None = None) -> str:
-        """The token in use; `refused` is one that the platform does not take any more."""
-        try:
-            return self._cached(refused) or self._renewed(refused)
-        except RedisError:
-            # Without Redis every process fetches its own; nobody's messages wait for it.
-            return self._fetch()[0]
-
-    def _renewed(self, refused: str | None) -> str:
-        with self._redis.lock(
-            f"{self._key}:lock", timeout=_LOCK_SECONDS, blocking_timeout=_LOCK_SECONDS
-        ):
-            cached = self._cached(refused)
-            if cached:
-                return cached
-            token, life = self._fetch()
-            self._redis.set(self._key, token, ex=max(life - _EARLY_SECONDS, _SHORTEST_LIFE))
-            return token
-
-    def _cached(self, refused: str | None) -> str | None:
-        raw = self._redis.get(self._key)
-        if raw is None:
-            return None
-        token = raw.decode() if isinstance(raw, bytes) else str(raw)
-        return token if token != refused else None
-
-
-class TokenDrawer:
-    """The storage that a wechatpy client sees: its token is ours, and without an expiry to it."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-        self.refused: str | None = None
-        self.last = ""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The token for the one key that wechatpy asks before a call."""
-        if not key.endswith("_access_token"):
-            return default
-        self.last = self._tokens.current(refused=self.refused)
-        return self.last
-
-    def set(self, key: str, value: Any, ttl: int | None = None) -> None:
-        """Nothing: wechatpy fetches no token of its own."""
-
-    def delete(self, key: str) -> None:
-        """Nothing, for the same reason."""
-
-
-def with_token(drawer: TokenDrawer, act: Callable[[], Any]) -> dict[str, Any]:
-    """Call; when the platform refuses the token, renew it and call once more, only once."""
-    try:
-        return answered(act)
-    except NoToken:
-        raise
-    except ApiError as error:
-        if error.code not in _TOKEN_REFUSED:
-            raise
-    drawer.refused = drawer.last
-    try:
-        return answered(act)
-    finally:
-        drawer.refused = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from bot.calls import ApiError, Fate, NoToken
+from bot.calls import ApiError, Fate, NoToken, TooSoon
 from store.accounts import Account, Platform, SealBroken
 from store.touches import Channel as ChannelName
 from store.touches import Evidence
@@ -128,6 +128,10 @@ def _translated(fault: ApiError, causes: Mapping[int, Cause]) -> ChannelError:
     if isinstance(fault, NoToken):
         known = causes.get(fault.code) if fault.code is not None else None
         return ChannelError(known or NO_TOKEN, code=fault.code)
+    if isinstance(fault, TooSoon):
+        return ChannelError(
+            Cause("provider_limit", is_permanent=False, retry_after=fault.retry_after)
+        )
     if fault.fate is Fate.LOST:
         return ChannelError(LOST, is_unsure=True)
     if fault.code is None:

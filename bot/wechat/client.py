@@ -8,17 +8,11 @@ from typing import Any
 from redis import Redis
 from wechatpy import WeChatClient as Library
 
-from bot.calls import (
-    TIMEOUT,
-    TokenDrawer,
-    Tokens,
-    checked,
-    given,
-    http_session,
-    token_of,
-    with_token,
-)
+from bot import provider_limits
+from bot.access_tokens import AccessTokens, TokenDrawer, with_token
+from bot.calls import TIMEOUT, checked, given, http_session, token_of
 from bot.messages import Card, Choices, Prompt, Reply
+from bot.provider_limits import ProviderLimits
 from store import accounts
 from store.accounts import Account, Credentials
 
@@ -44,10 +38,14 @@ class WeChatApi:
         base_url: str,
         redis: Redis,
         timeout: tuple[float, float] = TIMEOUT,
+        daily_factor: float = 1,
     ) -> None:
         self._account = account
-        self._http = http_session(_HOST, base_url, timeout)
-        self._drawer = TokenDrawer(Tokens(redis, f"wechat:{account.app_id}", self._fetch_token))
+        name = f"wechat:{account.app_id}"
+        self._limits = ProviderLimits(redis, name)
+        self._caps = provider_limits.scaled(provider_limits.WECHAT, daily_factor)
+        self._http = http_session(_HOST, base_url, timeout, self._count)
+        self._drawer = TokenDrawer(AccessTokens(redis, name, self._fetch_token))
         self._library = Library(
             account.app_id, account.secret, session=self._drawer, auto_retry=False
         )
@@ -98,13 +96,19 @@ class WeChatApi:
     def _get(self, path: str, params: dict[str, str]) -> Any:
         return self._http.get(f"{_HOST}{path}", params=params).json()
 
-    def _fetch_token(self) -> tuple[str, int]:
-        """The stable token: the same one for everybody who asks, so that nobody kills another's."""
-        body = {
+    def _count(self, path: str) -> None:
+        self._limits.take(path, self._caps.get(path, ()))
+
+    def _fetch_token(self, is_forced: bool) -> tuple[str, int]:
+        """The stable token: the same for everybody who asks; a forced one kills the others'."""
+        body: dict[str, Any] = {
             "grant_type": "client_credential",
             "appid": self._account.app_id,
             "secret": self._account.secret,
         }
+        if is_forced:
+            body["force_refresh"] = True
+            self._limits.take("forced_token", provider_limits.FORCED_TOKEN)
         return token_of(
             lambda: self._http.post(f"{_HOST}/cgi-bin/stable_token", data=json.dumps(body)).json()
         )
@@ -134,6 +138,7 @@ class WechatClients:
     redis: Redis
     secret_key: str = field(repr=False)
     timeout: tuple[float, float] = TIMEOUT
+    daily_factor: float = 1
     _made: dict[tuple[int, str], WeChatApi] = field(default_factory=dict, repr=False)
 
     def of(self, account: Account) -> WeChatApi:
@@ -142,6 +147,10 @@ class WechatClients:
         if known not in self._made:
             opened = accounts.opened(account, secret_key=self.secret_key)
             self._made[known] = WeChatApi(
-                opened, base_url=self.base_url, redis=self.redis, timeout=self.timeout
+                opened,
+                base_url=self.base_url,
+                redis=self.redis,
+                timeout=self.timeout,
+                daily_factor=self.daily_factor,
             )
         return self._made[known]

@@ -7,7 +7,10 @@ from typing import Any
 from redis import Redis
 from wechatpy.work import WeChatClient as Library
 
-from bot.calls import TIMEOUT, TokenDrawer, Tokens, http_session, token_of, with_token
+from bot import provider_limits
+from bot.access_tokens import AccessTokens, TokenDrawer, with_token
+from bot.calls import TIMEOUT, http_session, token_of
+from bot.provider_limits import ProviderLimits
 from store import accounts
 from store.accounts import Account, Credentials
 
@@ -26,9 +29,10 @@ class WeComApi:
         timeout: tuple[float, float] = TIMEOUT,
     ) -> None:
         self._account = account
-        self._http = http_session(_HOST, base_url, timeout)
+        self._limits = ProviderLimits(redis, f"wecom:{account.app_id}")
+        self._http = http_session(_HOST, base_url, timeout, self._count)
         name = f"wecom:{account.app_id}:{account.agent_id}"
-        self._drawer = TokenDrawer(Tokens(redis, name, self._fetch_token))
+        self._drawer = TokenDrawer(AccessTokens(redis, name, self._fetch_token))
         self._library = Library(
             account.app_id, account.secret, session=self._drawer, auto_retry=False
         )
@@ -37,6 +41,7 @@ class WeComApi:
     def send(self, userid: str, message: dict[str, Any]) -> dict[str, Any]:
         """An app message to one guide; gives `msgid` and who was invalid (wecom.md §3.1)."""
         agent = self._account.agent_id
+        self._limits.take(f"to:{agent}:{userid}", provider_limits.WECOM_MESSAGES)
         return self._call(lambda: self._library.message.send(agent, userid, msg=message))
 
     def add_broadcast(
@@ -64,7 +69,11 @@ class WeComApi:
     def _call(self, act: Callable[[], Any]) -> dict[str, Any]:
         return with_token(self._drawer, act)
 
-    def _fetch_token(self) -> tuple[str, int]:
+    def _count(self, path: str) -> None:
+        if path not in provider_limits.WECOM_EXEMPT:
+            self._limits.take(path, provider_limits.WECOM_API)
+
+    def _fetch_token(self, is_forced: bool) -> tuple[str, int]:  # noqa: ARG002 -- WeCom has no such wish
         keys = {"corpid": self._account.app_id, "corpsecret": self._account.secret}
         return token_of(lambda: self._http.get(f"{_HOST}/cgi-bin/gettoken", params=keys).json())
 
