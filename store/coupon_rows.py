@@ -11,8 +11,11 @@ from sqlmodel import Field, SQLModel, select
 
 from store.columns import big_key, link, one_of, status
 from store.db import Session
-from store.errors import WrongState
-from store.tokens import new_code
+from store.errors import Exhausted, NotAllowed, NotFound, WrongState
+from store.tokens import digest, new_code
+
+# 64 bits of a digest: enough to tell a member's own coupons apart.
+REF_LENGTH = 16
 
 
 class CouponKind(StrEnum):
@@ -110,6 +113,11 @@ class Coupon(SQLModel, table=True):
     redeemed_at: datetime | None = None
     redeemed_order_id: int | None = link("orders.id", default=None, nullable=True)
 
+    @property
+    def ref(self) -> str:
+        """What the address of a page calls it: a code in an access log would be worth money."""
+        return digest(self.code)[:REF_LENGTH]
+
 
 class Gift(SQLModel, table=True):
     """A coupon on its way to a friend; the link's token is kept only as a hash."""
@@ -130,6 +138,61 @@ class Gift(SQLModel, table=True):
     expires_at: datetime
     claimed_by_id: int | None = link("members.id", default=None, nullable=True)
     closed_at: datetime | None = None
+
+
+class PlanNotFound(NotFound):
+    """There is no such coupon plan."""
+
+    def __init__(self, plan_id: int) -> None:
+        self.plan_id = plan_id
+        super().__init__(f"There is no coupon plan {plan_id}.")
+
+
+class PlanClosed(NotAllowed):
+    """The plan issues no coupons any more."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(f"The coupon plan {code} is closed.")
+
+
+class StockUsedUp(Exhausted):
+    """Every coupon of the plan has been issued."""
+
+    def __init__(self, code: str, stock: int) -> None:
+        self.code, self.stock = code, stock
+        super().__init__(f"All {stock} coupons of the plan {code} have been issued.")
+
+
+class LimitReached(Exhausted):
+    """This member has had as many coupons of the plan as one may have."""
+
+    def __init__(self, code: str, limit: int) -> None:
+        self.code, self.limit = code, limit
+        super().__init__(f"A member may have {limit} coupons of the plan {code}, and has had them.")
+
+
+class CouponDiffers(NotAllowed):
+    """The same (reason, source_id) was issued before from another plan or to another member."""
+
+    def __init__(self, reason: str, source_id: str) -> None:
+        self.reason, self.source_id = reason, source_id
+        super().__init__(f"{reason} {source_id} has its coupon already, with other facts.")
+
+
+class CouponNotFound(NotFound):
+    """There is no such coupon, or it is not this person's."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such coupon here.")
+
+
+class CouponExpired(NotAllowed):
+    """The coupon's end has passed."""
+
+    def __init__(self, expired_at: datetime) -> None:
+        self.expired_at = expired_at
+        super().__init__(f"The coupon expired at {expired_at.isoformat()}.")
 
 
 def move_coupon(coupon: Coupon, state: CouponState) -> None:

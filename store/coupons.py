@@ -7,21 +7,29 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, or_, update
 from sqlmodel import col, func, select
+from sqlmodel.sql.expression import Select
 
 from store import members
 from store.coupon_rows import (
+    REF_LENGTH,
     Coupon,
+    CouponDiffers,
+    CouponExpired,
     CouponKind,
+    CouponNotFound,
     CouponPlan,
     CouponState,
     Gift,
     GiftState,
+    LimitReached,
+    PlanClosed,
+    PlanNotFound,
+    StockUsedUp,
     end_lapsed,
     move_coupon,
     rest,
 )
 from store.db import Session
-from store.errors import Exhausted, NotAllowed, NotFound
 
 __all__ = [
     "Coupon",
@@ -39,88 +47,58 @@ __all__ = [
     "StockUsedUp",
 ]
 
-
-class PlanNotFound(NotFound):
-    """There is no such coupon plan."""
-
-    def __init__(self, plan_id: int) -> None:
-        self.plan_id = plan_id
-        super().__init__(f"There is no coupon plan {plan_id}.")
+# A list of what is over need not show every coupon a member ever had.
+MOST_PAST = 50
+Owned = tuple[Coupon, CouponPlan]
 
 
-class PlanClosed(NotAllowed):
-    """The plan issues no coupons any more."""
-
-    def __init__(self, code: str) -> None:
-        self.code = code
-        super().__init__(f"The coupon plan {code} is closed.")
-
-
-class StockUsedUp(Exhausted):
-    """Every coupon of the plan has been issued."""
-
-    def __init__(self, code: str, stock: int) -> None:
-        self.code, self.stock = code, stock
-        super().__init__(f"All {stock} coupons of the plan {code} have been issued.")
-
-
-class LimitReached(Exhausted):
-    """This member has had as many coupons of the plan as one may have."""
-
-    def __init__(self, code: str, limit: int) -> None:
-        self.code, self.limit = code, limit
-        super().__init__(f"A member may have {limit} coupons of the plan {code}, and has had them.")
-
-
-class CouponDiffers(NotAllowed):
-    """The same (reason, source_id) was issued before from another plan or to another member."""
-
-    def __init__(self, reason: str, source_id: str) -> None:
-        self.reason, self.source_id = reason, source_id
-        super().__init__(f"{reason} {source_id} has its coupon already, with other facts.")
-
-
-class CouponNotFound(NotFound):
-    """There is no such coupon, or it is not this person's."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no such coupon here.")
-
-
-class CouponExpired(NotAllowed):
-    """The coupon's end has passed."""
-
-    def __init__(self, expired_at: datetime) -> None:
-        self.expired_at = expired_at
-        super().__init__(f"The coupon expired at {expired_at.isoformat()}.")
-
-
-def usable(session: Session, member_id: int, now: datetime) -> list[tuple[Coupon, CouponPlan]]:
+def usable(session: Session, member_id: int, now: datetime) -> list[Owned]:
     """What a member can use or give at this instant, what ends first first."""
+    query = _own(member_id).where(_is_usable(now))
+    return list(session.exec(query.order_by(col(Coupon.expires_at), col(Coupon.id))))
+
+
+def on_the_way(
+    session: Session, member_id: int, now: datetime
+) -> list[tuple[Coupon, CouponPlan, Gift]]:
+    """What waits for a friend, with the gift that says until when; the last given first."""
     query = (
-        select(Coupon, CouponPlan)
+        select(Coupon, CouponPlan, Gift)
         .join(CouponPlan, col(CouponPlan.id) == Coupon.plan_id)
-        .where(Coupon.member_id == member_id, is_usable(now))
-        .order_by(col(Coupon.expires_at), col(Coupon.id))
+        .join(Gift, col(Gift.coupon_id) == Coupon.id)
+        .where(Coupon.member_id == member_id, Gift.state == GiftState.OPEN)
+        .where(Gift.expires_at > now)
     )
-    return list(session.exec(query))
+    return list(session.exec(query.order_by(col(Gift.opened_at).desc(), col(Gift.id).desc())))
 
 
-def is_usable(now: datetime) -> ColumnElement[bool]:
-    """The condition of a coupon that a till takes; the clock decides, not the jobs that follow."""
-    is_back = and_(col(Coupon.state) == CouponState.GIFTING, ~_is_offered(now))
-    is_in_hand = or_(col(Coupon.state) == CouponState.AVAILABLE, is_back)
-    return and_(is_in_hand, col(Coupon.expires_at) > now)
+def used(session: Session, member_id: int, *, limit: int = MOST_PAST) -> list[Owned]:
+    """What was used at a till, the last first."""
+    query = _own(member_id).where(Coupon.state == CouponState.REDEEMED)
+    return list(session.exec(query.order_by(col(Coupon.redeemed_at).desc()).limit(limit)))
 
 
-def is_on_the_way(now: datetime) -> ColumnElement[bool]:
-    """The condition of a coupon that waits for a friend."""
-    return and_(col(Coupon.state) == CouponState.GIFTING, _is_offered(now))
+def past(session: Session, member_id: int, now: datetime, *, limit: int = MOST_PAST) -> list[Owned]:
+    """What ended unused, the last first; the clock decides, not the job that writes it down."""
+    ended = col(Coupon.state).in_([CouponState.EXPIRED, CouponState.REVOKED])
+    kept = col(Coupon.state).in_([CouponState.AVAILABLE, CouponState.GIFTING])
+    query = _own(member_id).where(or_(ended, and_(kept, col(Coupon.expires_at) <= now)))
+    return list(session.exec(query.order_by(col(Coupon.expires_at).desc()).limit(limit)))
 
 
-def _is_offered(now: datetime) -> ColumnElement[bool]:
-    query = select(Gift.id).where(Gift.coupon_id == Coupon.id, Gift.state == GiftState.OPEN)
-    return query.where(Gift.expires_at > now).exists()
+def own(session: Session, member_id: int, ref: str) -> Owned:
+    """The member's coupon that a page's address names; anything else is `CouponNotFound`."""
+    hashed = func.encode(func.sha256(func.convert_to(col(Coupon.code), "UTF8")), "hex")
+    row = session.exec(_own(member_id).where(func.left(hashed, REF_LENGTH) == ref)).first()
+    if row is None:
+        raise CouponNotFound
+    return row
+
+
+def open_gift(session: Session, coupon_id: int, now: datetime) -> Gift | None:
+    """The gift that carries this coupon to a friend at this instant."""
+    query = select(Gift).where(Gift.coupon_id == coupon_id, Gift.state == GiftState.OPEN)
+    return session.exec(query.where(Gift.expires_at > now)).first()
 
 
 def issue(
@@ -221,6 +199,23 @@ def check_limit(session: Session, plan: CouponPlan, member_id: int) -> None:
     )
     if session.exec(had).one() >= plan.per_member_limit:
         raise LimitReached(plan.code, plan.per_member_limit)
+
+
+def _own(member_id: int) -> Select[Coupon, CouponPlan]:
+    query = select(Coupon, CouponPlan).join(CouponPlan, col(CouponPlan.id) == Coupon.plan_id)
+    return query.where(Coupon.member_id == member_id)
+
+
+def _is_usable(now: datetime) -> ColumnElement[bool]:
+    """In hand and not over; a gift past its time is back also before the job has come by."""
+    is_back = and_(col(Coupon.state) == CouponState.GIFTING, ~_is_offered(now))
+    is_in_hand = or_(col(Coupon.state) == CouponState.AVAILABLE, is_back)
+    return and_(is_in_hand, col(Coupon.expires_at) > now)
+
+
+def _is_offered(now: datetime) -> ColumnElement[bool]:
+    query = select(Gift.id).where(Gift.coupon_id == Coupon.id, Gift.state == GiftState.OPEN)
+    return query.where(Gift.expires_at > now).exists()
 
 
 def _known(

@@ -110,6 +110,19 @@ def by_token(session: Session, token: str) -> Gift:
     return gift
 
 
+def given(
+    session: Session, giver_id: int, *, limit: int = coupons.MOST_PAST
+) -> list[tuple[Gift, CouponPlan]]:
+    """What friends have claimed of this giver's, the last first."""
+    query = (
+        select(Gift, CouponPlan)
+        .join(Coupon, col(Coupon.id) == Gift.coupon_id)
+        .join(CouponPlan, col(CouponPlan.id) == Coupon.plan_id)
+        .where(Gift.giver_id == giver_id, Gift.state == GiftState.CLAIMED)
+    )
+    return list(session.exec(query.order_by(col(Gift.closed_at).desc()).limit(limit)))
+
+
 def offer(session: Session, coupon_id: int, giver_id: int, *, now: datetime) -> tuple[Gift, str]:
     """Put a coupon on its way to a friend; gives the gift and the link's token, shown only here.
 

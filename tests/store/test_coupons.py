@@ -13,6 +13,7 @@ from store.coupons import (
     CouponNotFound,
     CouponPlan,
     CouponState,
+    GiftState,
     LimitReached,
     PlanClosed,
     PlanNotFound,
@@ -178,3 +179,55 @@ def test_a_whole_refund_gives_the_coupon_back_or_ends_it(
 
     assert [*states, coupon.state] == [CouponState.REDEEMED] * 3 + [state]
     assert coupon.redeemed_order_id is None
+
+
+def test_lists_of_a_member_follow_the_clock_before_any_job_has_come(session: Session) -> None:
+    li = a_member(session)
+    usable, given, used = (a_coupon(session, li) for _ in range(3))
+    short = a_coupon(session, li, plan=a_plan(session, valid_days=1))
+    gift, _ = gifts.offer(session, given.id, li.id, now=NOW)
+    coupons.redeem(session, used.code, order_id=None, now=NOW)
+
+    def shelves(now: datetime) -> list[list[int]]:
+        rows = (
+            coupons.usable(session, li.id, now),
+            coupons.on_the_way(session, li.id, now),
+            coupons.used(session, li.id),
+            coupons.past(session, li.id, now),
+        )
+        return [[row[0].id for row in shelf] for shelf in rows]
+
+    assert shelves(NOW) == [[short.id, usable.id], [given.id], [used.id], []]
+    assert shelves(gift.expires_at) == [[usable.id, given.id], [], [used.id], [short.id]]
+
+
+def test_coupon_of_a_lapsed_gift_can_be_used_before_the_job_has_come(session: Session) -> None:
+    li = a_member(session)
+    coupon = a_coupon(session, li)
+    gift, _ = gifts.offer(session, coupon.id, li.id, now=NOW)
+
+    coupons.redeem(session, coupon.code, order_id=None, now=gift.expires_at)
+
+    assert (coupon.state, gift.state) == (CouponState.REDEEMED, GiftState.EXPIRED)
+
+
+def test_address_of_a_coupon_names_the_own_one_only_and_not_its_code(session: Session) -> None:
+    li, zhao = a_member(session), a_member(session)
+    coupon = a_coupon(session, li)
+
+    assert coupons.own(session, li.id, coupon.ref)[0].id == coupon.id
+    assert coupon.code not in coupon.ref
+    for who, ref in ((zhao.id, coupon.ref), (li.id, coupon.code), (li.id, "")):
+        with pytest.raises(CouponNotFound):
+            coupons.own(session, who, ref)
+
+
+def test_given_coupons_are_remembered_by_their_giver(session: Session) -> None:
+    li, zhao = a_member(session), a_member(session)
+    coupon = a_coupon(session, li)
+    gift, token = gifts.offer(session, coupon.id, li.id, now=NOW)
+    gifts.claim(session, token, zhao.id, now=NOW)
+
+    assert [row.id for row, _ in gifts.given(session, li.id)] == [gift.id]
+    assert gifts.given(session, zhao.id) == []
+    assert coupons.open_gift(session, coupon.id, NOW) is None
