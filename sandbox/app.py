@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.responses import Response
 
-from sandbox import control, oauth
+from sandbox import control, oauth, qr_codes
 from sandbox.gateway import ApiServer, answer_http
 from sandbox.phones import pages
 from sandbox.push import Rules, new_client
@@ -45,6 +45,7 @@ def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None
     app.state.world, app.state.carrying = world, set()
     _mount_server(app, WechatServer(world), world)
     _mount_server(app, WecomServer(world), world)
+    app.add_api_route("/mp/cgi-bin/showqrcode", _show_code, methods=["GET"])
     app.add_api_route("/oauth/connect/oauth2/authorize", _authorize, methods=["GET"])
     app.add_exception_handler(Unknown, _unknown)
     app.include_router(control.router)
@@ -97,6 +98,12 @@ async def _authorize(request: Request) -> Response:
     except oauth.NobodyIsLoggedIn:
         return pages.who_are_you(request, is_corp=request.query_params["appid"].startswith("ww"))
     return RedirectResponse(target, status_code=302)
+
+
+async def _show_code(request: Request, ticket: str) -> Response:
+    """What mp.weixin.qq.com shows for the ticket of a parametric code."""
+    found = qr_codes.picture(request.app.state.world, ticket)
+    return Response(found, media_type="image/png") if found else Response(status_code=404)
 
 
 async def _unknown(_request: Request, error: Exception) -> Response:

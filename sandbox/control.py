@@ -214,7 +214,8 @@ async def person_inbox(person: str, world: TheWorld) -> Json:
 async def misbehave(form: forms.MisbehaveForm, world: TheWorld) -> Json:
     """Make the next calls of a path go wrong."""
     path = form.path.strip("/")
-    world.switches.append(Switch(form.server, path, form.how, form.times, form.code, form.seconds))
+    switch = Switch(form.server, path, form.how, form.times, form.code, form.seconds, form.account)
+    world.switches.append(switch)
     return {"ok": True}
 
 

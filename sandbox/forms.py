@@ -1,10 +1,11 @@
 """The bodies of the control API, as a demo driver or a test sends them."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sandbox.mischief import Call, Carriage
 from sandbox.state import QuotaMode
 
 
@@ -27,6 +28,8 @@ class AccountForm(Form):
     oauth_domain: str = ""
     templates: dict[str, list[str]] = {}
     allowed_ips: list[str] = []
+    menu: list[dict[str, Any]] = []
+    daily_limits: dict[str, int] = {}
 
 
 class WecomAppForm(Form):
@@ -58,6 +61,7 @@ class FollowerForm(Form):
     unionid: str = ""
     nickname: str = ""
     appid: str = ""
+    mobile: str = ""
     is_subscribed: bool = True
 
 
@@ -154,11 +158,15 @@ class UnlinkForm(Form):
 
 
 class MisbehaveForm(Form):
-    """The next `times` calls of a path (or of all, `*`) misbehave."""
+    """The next `times` calls of a path (or of all, `*`), or callbacks to a door, misbehave.
 
-    server: Literal["wechat", "wecom"]
+    `account` is an appid or `corpid:agentid`; blank means all.
+    """
+
+    server: Literal["wechat", "wecom", "callback"]
     path: str = "*"
-    how: Literal["error", "slow", "drop", "down", "expired_token"]
+    account: str = ""
+    how: Literal[Call, Carriage]
     times: int = Field(default=1, ge=1)
     code: int = -1
     seconds: float = Field(default=0.0, ge=0.0, le=60.0)

@@ -31,6 +31,7 @@ class Call:
     now: datetime
     is_bad_json: bool = False
     is_empty: bool = False
+    is_escaped: bool = False
 
     def text(self, name: str) -> str:
         """A field of the body as text, empty when missing."""
@@ -90,18 +91,27 @@ async def answer_http(
 ) -> tuple[Response, list[Push]]:
     """Answer one call and tell which callbacks it has caused."""
     call = await _read(request, path)
-    switch = world.take_switch(server.name, path)
-    if switch is not None and switch.how == "slow":
+    switch = world.take_switch(server.name, path, _owner(call, server))
+    if switch is not None and switch.how in {"slow", "hang"}:
         await asyncio.sleep(switch.seconds)
-    if switch is not None and switch.how == "down":
-        return Response(
-            "<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html"
-        ), []
+    if switch is not None and switch.how in {"hang", "down"}:
+        _note(world, server.name, call, {}, switch)
+        return BrokenConnection() if switch.how == "hang" else _bad_gateway(), []
     answer = _answer(call, server=server, switch=switch)
     _note(world, server.name, call, answer, switch)
     if switch is not None and switch.how == "drop":
         return BrokenConnection(), server.take_pushes()
     return JSONResponse(answer), server.take_pushes()
+
+
+def _bad_gateway() -> Response:
+    return Response("<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html")
+
+
+def _owner(call: Call, server: ApiServer) -> str:
+    """Whose call it is, by its token or by the account that it names."""
+    token = server.tokens.tokens.get(call.query.get("access_token", ""))
+    return token.owner if token else str(call.query.get("appid") or call.body.get("appid") or "")
 
 
 def _answer(call: Call, *, server: ApiServer, switch: Switch | None) -> Answer:
@@ -120,7 +130,8 @@ async def _read(request: Request, path: str) -> Call:
     body, is_bad = _parse(raw)
     ip = request.client.host if request.client else "127.0.0.1"
     query = dict(request.query_params)
-    return Call(request.method, path, query, body, ip, clock.now(), is_bad, not raw)
+    now, is_escaped = clock.now(), b"\\u" in raw
+    return Call(request.method, path, query, body, ip, now, is_bad, not raw, is_escaped)
 
 
 def _parse(raw: bytes) -> tuple[dict[str, Any], bool]:

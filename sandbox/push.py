@@ -31,11 +31,14 @@ _CLIENT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Rules:
-    """How patient the pusher is. The pause between tries is not documented."""
+    """How patient the pusher is, and how many answers it loses. The pause between tries is not
+    documented.
+    """
 
     deadline_seconds: float = 5.0
     tries: int = 3
     pause_seconds: float = 1.0
+    lost_answers: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ async def push(
     delivery = Delivery()
     for number in range(1, rules.tries + 1):
         delivery = await _try(client, door, sender, xml, rules)
+        if number <= rules.lost_answers:
+            delivery = Delivery(fault=Fault.UNANSWERED, problem="The answer was lost.")
         delivery = replace(delivery, tries=number)
         if not _is_worth_another(door, delivery):
             break

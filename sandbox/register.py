@@ -18,7 +18,11 @@ def register(world: World, form: RegisterForm) -> dict[str, int]:
     """Set up accounts and apps."""
     with world.wechat.lock, world.wecom.lock:
         for account in form.accounts:
-            world.wechat.accounts[account.appid] = Account(**account.model_dump())
+            known = world.wechat.accounts.get(account.appid)
+            fresh = Account(**account.model_dump())
+            # What the product has made through the API outlives a change of the settings.
+            fresh.belongings = known.belongings if known else fresh.belongings
+            world.wechat.accounts[account.appid] = fresh
         for one in form.apps:
             app = WecomApp(**one.model_dump())
             world.wecom.apps[app.owner] = app
@@ -48,7 +52,13 @@ def _add_follower(world: World, form: FollowerForm, *, now: datetime) -> None:
     appid = find_account(world, form.appid).appid
     since = now if form.is_subscribed else None
     world.wechat.followers[form.openid] = Follower(
-        form.openid, appid, form.unionid, form.nickname, form.is_subscribed, since
+        form.openid,
+        appid,
+        form.unionid,
+        form.nickname,
+        form.is_subscribed,
+        since,
+        mobile=form.mobile,
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Literal
 
+from sandbox.belongings import Belongings
 from sandbox.tokens import TokenBook
 
 QuotaMode = Literal["days_in_month", "week_7", "day_1"]
@@ -37,6 +38,11 @@ class Door:
     address: str
     agentid: int | None = None
 
+    @property
+    def owner(self) -> str:
+        """The account, as tokens and misbehaviour name it."""
+        return self.receiver if self.agentid is None else f"{self.receiver}:{self.agentid}"
+
 
 @dataclass
 class Account:
@@ -52,6 +58,9 @@ class Account:
     oauth_domain: str = ""
     templates: dict[str, list[str]] = field(default_factory=dict)
     allowed_ips: list[str] = field(default_factory=list)
+    menu: list[dict[str, Any]] = field(default_factory=list)
+    daily_limits: dict[str, int] = field(default_factory=dict)
+    belongings: Belongings = field(default_factory=Belongings)
 
     @property
     def door(self) -> Door:
@@ -104,7 +113,10 @@ class Follower:
     is_subscribed: bool = True
     subscribed_at: datetime | None = None
     scene: str = ""
+    mobile: str = ""
     has_blocked_templates: bool = False
+    acted_at: datetime | None = None
+    typing_until: datetime | None = None
     grants: dict[str, Grant] = field(default_factory=dict)
     acceptances: Counter[str] = field(default_factory=Counter)
 
@@ -271,14 +283,23 @@ class Journal:
 
 @dataclass
 class Switch:
-    """The next `left` calls of an endpoint misbehave in one way."""
+    """The next `left` calls of an endpoint, or callbacks to a door, misbehave in one way.
+
+    A blank `owner` means every account. What the ways do: `sandbox/mischief.py`.
+    """
 
     server: str
     path: str
-    how: Literal["error", "slow", "drop", "down", "expired_token"]
+    how: str
     left: int
     code: int = -1
     seconds: float = 0.0
+    owner: str = ""
+
+    def is_due(self, server: str, path: str, owner: str) -> bool:
+        """It is for this call of this account, and not used up."""
+        is_named = self.path in (path, "*") and self.owner in (owner, "")
+        return self.left > 0 and self.server == server and is_named
 
 
 @dataclass
@@ -291,10 +312,10 @@ class World:
     switches: list[Switch] = field(default_factory=list)
     inboxes: dict[str, list[Bubble]] = field(default_factory=lambda: defaultdict(list))
 
-    def take_switch(self, server: str, path: str) -> Switch | None:
+    def take_switch(self, server: str, path: str, owner: str = "") -> Switch | None:
         """The misbehaviour due for this call, used up by one."""
         for switch in self.switches:
-            if switch.left > 0 and switch.server == server and switch.path in (path, "*"):
+            if switch.is_due(server, path, owner):
                 switch.left -= 1
                 return switch
         return None

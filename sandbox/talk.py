@@ -14,6 +14,7 @@ from sandbox import grants
 from sandbox.grants import TRIGGER_OF_EVENT, Trigger
 from sandbox.inboxes import show
 from sandbox.markup import event_xml, leaf, node, wrap
+from sandbox.mischief import Roads
 from sandbox.push import Delivery, Rules, push
 from sandbox.state import Bubble, Door, Follower, Guide, Push, WecomApp, World
 
@@ -24,13 +25,17 @@ class Pusher:
     """Carries pushes of one world over one HTTP client and writes them into the journal."""
 
     def __init__(self, world: World, client: httpx.AsyncClient, rules: Rules | None = None) -> None:
-        self.world, self.client, self.rules = world, client, rules or Rules()
+        self.world, self.client = world, client
+        self._roads = Roads(rules or Rules())
 
     async def carry(self, task: Push, *, now: datetime) -> Delivery:
         """Push one callback and note what came of it."""
-        delivery = await push(
-            self.client, task.door, sender=task.sender, xml=task.xml, rules=self.rules
-        )
+
+        async def once(rules: Rules) -> Delivery:
+            return await push(self.client, task.door, sender=task.sender, xml=task.xml, rules=rules)
+
+        switch = self.world.take_switch("callback", "*", task.door.owner)
+        delivery = await self._roads.carry(task.door.url, once, switch)
         self.world.journal.note(
             "push",
             now=now,
@@ -41,6 +46,7 @@ class Pusher:
             problem=delivery.problem,
             tries=delivery.tries,
             millis=delivery.millis,
+            misbehaved=switch.how if switch else None,
         )
         return delivery
 

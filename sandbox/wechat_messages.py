@@ -20,6 +20,8 @@ from sandbox.state import Account, Bubble, Follower, Push, World
 # Nowhere documented for texts, but 45002 is what every sender has met above it (§4, §5).
 TEXT_BYTES = 2048
 _CLIENT_MSG_ID_LIFE = timedelta(minutes=10)
+# How fresh an act of the person must be, and how long "is typing" stays (§5.3).
+_TYPING_AFTER, _TYPING_FOR = timedelta(seconds=30), timedelta(seconds=15)
 # Needs an uploaded medium, and the sandbox has no uploads: every id is unknown.
 _MEDIA_TYPES = frozenset({"image", "voice", "video", "music", "mpnews"})
 
@@ -40,7 +42,25 @@ def custom_send(world: World, account: Account, call: Call) -> Answer:
     is_ai = call.part("aimsgcontext").get("is_ai_msg") == 1
     grants.spend(follower, now=call.now)
     facts = {**facts, "is_ai": True} if is_ai else facts
+    follower.typing_until = None
     show(world, follower.openid, Bubble(call.now, "wechat_custom", False, kind, text, facts))
+    return {"errcode": 0, "errmsg": "ok"}
+
+
+def custom_typing(world: World, account: Account, call: Call) -> Answer:
+    """`POST /cgi-bin/message/custom/typing`: shows or hides "is typing" (§5.3)."""
+    follower = follower_of(world, account, call.text("touser"))
+    command = call.text("command")
+    if command not in {"Typing", "CancelTyping"}:
+        raise ApiError(45072)
+    if command == "CancelTyping":
+        follower.typing_until = None
+        return {"errcode": 0, "errmsg": "ok"}
+    if follower.acted_at is None or call.now - follower.acted_at > _TYPING_AFTER:
+        raise ApiError(45080)
+    if follower.typing_until is not None and follower.typing_until > call.now:
+        raise ApiError(45081)
+    follower.typing_until = call.now + _TYPING_FOR
     return {"errcode": 0, "errmsg": "ok"}
 
 
@@ -50,7 +70,7 @@ def _custom_content(kind: str, content: dict[str, Any]) -> tuple[str, dict[str, 
     if kind == "news":
         return _article(content)
     if kind == "msgmenu":
-        return _menu(content), {}
+        return _menu(content)
     if kind == "miniprogrampage":
         return str(content.get("title", "")), {"pagepath": content.get("pagepath")}
     raise ApiError(40007 if kind in _MEDIA_TYPES else 40008)
@@ -73,15 +93,22 @@ def _article(content: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return str(article.get("title", "")), {
         "description": article.get("description", ""),
         "url": article.get("url", ""),
+        "picurl": article.get("picurl", ""),
     }
 
 
-def _menu(content: dict[str, Any]) -> str:
-    items = [str(item.get("content", "")) for item in content.get("list") or []]
-    if not items:
+def _menu(content: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The menu as plain lines, and its parts for a phone that lets them be tapped."""
+    items = [
+        {"id": str(item.get("id", "")), "content": str(item.get("content", ""))}
+        for item in content.get("list") or []
+    ]
+    if not items or not all(item["id"] and item["content"] for item in items):
         raise ApiError(44004)
-    lines = [content.get("head_content"), *items, content.get("tail_content")]
-    return "\n".join(str(line) for line in lines if line)
+    head, tail = (str(content.get(f"{end}_content") or "") for end in ("head", "tail"))
+    lines = [head, *(item["content"] for item in items), tail]
+    facts = {"head": head, "choices": items, "tail": tail}
+    return "\n".join(line for line in lines if line), facts
 
 
 def notice_send(world: World, account: Account, call: Call) -> Answer:

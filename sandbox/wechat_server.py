@@ -7,15 +7,13 @@ what is documented.
 
 import secrets
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from sandbox import wechat_messages
+from sandbox import menus, qr_codes, quotas, wechat_messages
 from sandbox.gateway import Call, Endpoint
 from sandbox.refusals import Answer, ApiError, wechat_refusal
 from sandbox.state import Account, Code, Follower, Push, World
 from sandbox.tokens import LIFETIME, OVERLAP, TokenBook
 
-_CHINA = ZoneInfo("Asia/Shanghai")
 # Limits of the token endpoints (wechat-oa.md §7.1).
 _TOKENS_PER_DAY = 2000
 _FORCED_PER_DAY = 20
@@ -46,8 +44,11 @@ class WechatServer:
             if not endpoint.needs_token:
                 return endpoint.act(self.world, call)
             appid = self.tokens.owner_of(call.query.get("access_token"), now=call.now)
+            account, limit = self.state.accounts[appid], quotas.DAILY.get(call.path)
+            if call.path not in _UNCOUNTED:
+                quotas.count(self.world, account, call.path, limit=limit, now=call.now)
             _check_body(call)
-            return endpoint.act(self.world, self.state.accounts[appid], call)
+            return endpoint.act(self.world, account, call)
 
     def refusal(self, error: ApiError, call: Call) -> Answer:  # noqa: ARG002 -- WeCom's needs the call
         """A refusal in WeChat's words."""
@@ -75,7 +76,7 @@ def _check_body(call: Call) -> None:
 def token(world: World, call: Call) -> Answer:
     """`GET /cgi-bin/token`: always a new token; the one before works five more minutes."""
     account = _account(world, call, dict(call.query))
-    _count(world, account, "token", limit=_TOKENS_PER_DAY, now=call.now)
+    quotas.count(world, account, "token", limit=_TOKENS_PER_DAY, now=call.now)
     before = world.wechat.tokens.current(account.appid, kind="plain", now=call.now)
     if before is not None:
         before.dead_at = min(before.dead_at or before.expires_at, call.now + OVERLAP)
@@ -106,7 +107,7 @@ def _force(world: World, account: Account, *, now: datetime) -> None:
     last = world.wechat.forced_at.get(account.appid)
     if last is not None and now - last < _FORCED_GAP:
         raise ApiError(45011)
-    _count(world, account, "force_refresh", limit=_FORCED_PER_DAY, now=now)
+    quotas.count(world, account, "force_refresh", limit=_FORCED_PER_DAY, now=now)
     world.wechat.forced_at[account.appid] = now
 
 
@@ -130,14 +131,6 @@ def _account_with_secret(world: World, fields: dict[str, str]) -> Account:
     if account.secret != fields["secret"]:
         raise ApiError(40125)
     return account
-
-
-def _count(world: World, account: Account, what: str, *, limit: int, now: datetime) -> None:
-    # Daily counters start again at midnight in China; the page does not name the zone.
-    key = (account.appid, what, now.astimezone(_CHINA).date().isoformat())
-    if world.wechat.calls_per_day[key] >= limit:
-        raise ApiError(45009)
-    world.wechat.calls_per_day[key] += 1
 
 
 def get_callback_ip(_world: World, _account: Account, _call: Call) -> Answer:
@@ -223,7 +216,18 @@ def oauth_user_info(world: World, call: Call) -> Answer:
     return {"openid": code.person, "nickname": name, "headimgurl": "", "unionid": union, **empty}
 
 
+# Whoever has used a day's calls up must still be able to look and to begin anew.
+_UNCOUNTED = frozenset({"cgi-bin/clear_quota", "cgi-bin/openapi/quota/get"})
 ENDPOINTS: dict[str, Endpoint] = {
+    "cgi-bin/clear_quota": Endpoint("POST", quotas.clear),
+    "cgi-bin/openapi/quota/get": Endpoint("POST", quotas.look),
+    "cgi-bin/menu/create": Endpoint("POST", menus.create),
+    "cgi-bin/menu/get": Endpoint("GET", menus.get),
+    "cgi-bin/menu/delete": Endpoint("GET", menus.delete),
+    "cgi-bin/qrcode/create": Endpoint("POST", qr_codes.create),
+    "cgi-bin/shorten/gen": Endpoint("POST", qr_codes.shorten),
+    "cgi-bin/shorten/fetch": Endpoint("POST", qr_codes.lengthen),
+    "cgi-bin/message/custom/typing": Endpoint("POST", wechat_messages.custom_typing),
     "cgi-bin/token": Endpoint("GET", token, needs_token=False),
     "cgi-bin/stable_token": Endpoint("POST", stable_token, needs_token=False),
     "cgi-bin/getcallbackip": Endpoint("GET", get_callback_ip),
