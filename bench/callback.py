@@ -31,6 +31,7 @@ WORDS = "我的积分"
 _FOLLOWERS = 2_000
 _CONNECTIONS, _SECONDS, _ROUNDS = 16, 5, 5
 _MOST_PER_SECOND = 12_000
+_PORT = 8301
 _SECRET = "the key of a bench"  # noqa: S105 -- it opens a database that is dropped at the end
 
 
@@ -104,7 +105,7 @@ def _serve(crew: Crew, ground: Ground) -> dict[str, str]:
     }
     doors = {}
     for name, (command, door, health) in commands.items():
-        port = free_port(0)
+        port = free_port(_PORT)
         where = f"127.0.0.1:{port}" if command[-1] == "-b" else str(port)
         secret = {"ZHIYIN_SECRET_KEY": _SECRET}
         crew.start(name, [python, *command, where], ground.environment() | secret)
