@@ -28,6 +28,14 @@ class PageVisitor:
     is_snapshot: bool
 
 
+@dataclass(frozen=True)
+class SceneCode:
+    """A code that WeChat has made: drawing `url` as a QR code gives the picture to print."""
+
+    ticket: str
+    url: str
+
+
 class WeChatApi:
     """Calls for one account."""
 
@@ -72,6 +80,16 @@ class WeChatApi:
                 openid, template_id, values, page=page
             )
         )
+
+    def create_code(self, scene: str, *, seconds: int | None) -> SceneCode:
+        """A QR code that brings `scene` with it: for so many seconds, or for ever (§8)."""
+        body: dict[str, Any] = {"action_info": {"scene": {"scene_str": scene}}}
+        if seconds is None:
+            body["action_name"] = "QR_LIMIT_STR_SCENE"
+        else:
+            body |= {"action_name": "QR_STR_SCENE", "expire_seconds": seconds}
+        found = self._call(lambda: self._library.qrcode.create(body))
+        return SceneCode(given(found, "ticket"), given(found, "url"))
 
     def visitor(self, code: str) -> PageVisitor:
         """Who stands behind the code of a page's login (wechat-oa.md §9)."""
