@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from store import coupons, facts, ledger, levels, members, order_parties, points
+from store import coupons, facts, ledger, levels, members, order_parties, points, redemptions
 from store.coupons import Coupon
 from store.db import Session
 from store.jobs import Job, after_commit
@@ -92,7 +92,8 @@ def place(session: Session, form: OrderForm, *, source: str, now: datetime) -> P
 def refund(session: Session, form: RefundForm, *, source: str, now: datetime) -> Refund:
     """Take in a refund once: points go back in proportion, the last refund takes the rest.
 
-    An order that is wholly refunded gives its coupon back. A repeat changes nothing.
+    So do points that paid for it at the till. An order that is wholly refunded gives its coupon
+    back. A repeat changes nothing.
     """
     order = _lock_order(session, source, form.order_external_id)
     if (known := _known_refund(session, form, order, source=source)) is not None:
@@ -114,6 +115,7 @@ def refund(session: Session, form: RefundForm, *, source: str, now: datetime) ->
     _take_points_back(session, order, row, now=now)
     if order.refunded_fen == order.amount_fen:
         coupons.give_back(session, order.id, now=now)
+    redemptions.follow_refund(session, order, source_id=f"refund {row.id}", now=now)
     _follow(session, order, now=now)
     return row
 
@@ -207,7 +209,8 @@ def _redeem(session: Session, code: str, order: Order, *, now: datetime) -> None
     owner_id = session.exec(select(Coupon.member_id).where(Coupon.code == code)).first()
     if owner_id is not None and order.member_id is not None and owner_id != order.member_id:
         raise CouponOfAnother(code)
-    coupons.redeem(session, code, order_id=order.id, now=now)
+    if not redemptions.joined(session, code, order):
+        coupons.redeem(session, code, order_id=order.id, now=now)
 
 
 def _give_points(

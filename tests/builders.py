@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlmodel import Session, select
 
-from store import coupons, orders, points
+from store import coupons, orders, points, points_shop
 from store.campaigns import Campaign, CareTask, TaskState
 from store.coupons import Coupon, CouponKind, CouponPlan
 from store.levels import Level
@@ -17,6 +17,7 @@ from store.members import Identity, IdentityChannel, Member
 from store.orders import LineForm, MemberRef, OrderForm, Placed
 from store.organisation import Brand, Guide, GuideRole, Shop
 from store.pieces import ContentPiece
+from store.points_shop import ShopItem
 from store.products import Product
 from store.tags import Tag
 from store.touches import Category, Channel, Touch, TouchState
@@ -126,6 +127,14 @@ def a_coupon(
     return coupons.issue(
         session, plan.id, member.id, reason="test", source_id=str(number()), now=now
     )
+
+
+def an_item(
+    session: Session, *, plan: CouponPlan | None = None, cost: int = 300, **facts: Any
+) -> ShopItem:
+    """A coupon for three hundred points, as many as one likes."""
+    plan = plan or a_plan(session)
+    return points_shop.offer(session, f"I{number()}", plan.id, cost=cost, **facts)
 
 
 def a_product(session: Session, **facts: Any) -> Product:
