@@ -24,7 +24,7 @@ from store.accounts import Credentials
 # Real pushes have a few kilobytes; the cap stands before any parsing.
 MAX_BODY_BYTES = 64 * 1024
 # The protocol asks for no freshness (wechat-oa.md §1.3); an hour covers three tries and bad clocks.
-_FRESH = timedelta(hours=1)
+FRESH = timedelta(hours=1)
 _AES_BLOCK = 16
 _PAD_BLOCK = 32
 _RANDOM_BYTES = 16
@@ -36,11 +36,15 @@ _MAX_QUERY_VALUE = 4096
 
 @dataclass(frozen=True)
 class Opened:
-    """A decrypted callback, with the key that opened it: the reply must use the same."""
+    """A verified callback, with the key that opened it: the reply must use the same.
+
+    No key when it came in plain text; `token` is the one that signed it.
+    """
 
     plain: bytes
     aes_key: str
     nonce: str
+    token: str
 
 
 def sign(*values: str) -> str:
@@ -57,35 +61,51 @@ def asked(query: Mapping[str, str], name: str) -> str:
     return value
 
 
-def check_signature(signature: str, *values: str) -> None:
-    """Refuse a signature that does not belong to the values; in constant time."""
-    if not hmac.compare_digest(_bytes(signature), _bytes(sign(*values))):
-        raise BadCallback("The signature is wrong.")
+def check_signature(account: Credentials, signature: str, *values: str) -> str:
+    """Refuse a signature that does not belong to the values, in constant time.
+
+    Gives the token that made it: the current one or, while it is being changed, the previous one.
+    """
+    given = _bytes(signature)
+    for token in account.tokens:
+        if hmac.compare_digest(given, _bytes(sign(token, *values))):
+            return token
+    raise BadCallback("The signature is wrong.")
 
 
-def check_fresh(timestamp: str, now: datetime) -> None:
-    """Refuse a callback that was signed more than an hour away from our clock."""
+def check_fresh(timestamp: str, now: datetime, fresh: timedelta = FRESH) -> None:
+    """Refuse a callback that was signed further than `fresh` from our clock."""
     if not _TIMESTAMP.fullmatch(timestamp):
         raise BadCallback("The timestamp is not a number of seconds.")
-    if abs(int(timestamp) - now.timestamp()) > _FRESH.total_seconds():
-        raise BadCallback("The timestamp is more than an hour away from our clock.")
+    if abs(int(timestamp) - now.timestamp()) > fresh.total_seconds():
+        raise BadCallback("The timestamp is too far away from our clock.")
 
 
 def open_body(
-    account: Credentials, query: Mapping[str, str], body: bytes, *, now: datetime
+    account: Credentials,
+    query: Mapping[str, str],
+    body: bytes,
+    *,
+    now: datetime,
+    fresh: timedelta = FRESH,
 ) -> Opened:
     """Verify and decrypt a POST; a body without `Encrypt` is refused, whatever the query says."""
-    if len(body) > MAX_BODY_BYTES:
-        raise BadCallback("The body is larger than 64 KiB.")
-    signature, timestamp = asked(query, "msg_signature"), asked(query, "timestamp")
-    nonce = asked(query, "nonce")
-    check_fresh(timestamp, now)
+    check_size(body)
+    timestamp, nonce = asked(query, "timestamp"), asked(query, "nonce")
+    signature = asked(query, "msg_signature")
+    check_fresh(timestamp, now, fresh)
     sealed = text_of(parse(body), "Encrypt").strip()
     if not sealed:
         raise BadCallback("The body is not encrypted.")
-    check_signature(signature, account.token, timestamp, nonce, sealed)
+    token = check_signature(account, signature, timestamp, nonce, sealed)
     plain, aes_key = open_sealed(account, sealed)
-    return Opened(plain, aes_key, nonce)
+    return Opened(plain, aes_key, nonce, token)
+
+
+def check_size(body: bytes) -> None:
+    """Refuse a body that no platform sends, before any parsing."""
+    if len(body) > MAX_BODY_BYTES:
+        raise BadCallback("The body is larger than 64 KiB.")
 
 
 def open_sealed(account: Credentials, sealed: str) -> tuple[bytes, str]:
@@ -102,7 +122,7 @@ def seal_reply(account: Credentials, opened: Opened, xml: str, *, now: datetime)
     """The encrypted passive reply to an opened callback."""
     encrypt = _cipher(opened.aes_key)._encrypt(xml, account.app_id).decode("ascii")
     timestamp = str(int(now.timestamp()))
-    signature = sign(account.token, timestamp, opened.nonce, encrypt)
+    signature = sign(opened.token, timestamp, opened.nonce, encrypt)
     return (
         f"<xml><Encrypt>{cdata(encrypt)}</Encrypt><MsgSignature>{cdata(signature)}</MsgSignature>"
         f"<TimeStamp>{timestamp}</TimeStamp><Nonce>{cdata(opened.nonce)}</Nonce></xml>"

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from psycopg.errors import LockNotAvailable
@@ -14,8 +14,9 @@ from sqlmodel import Session
 
 from bot import answers
 from bot.answers import Spoken
-from bot.messages import Answer
-from store import accounts, inbound
+from bot.envelope import FRESH
+from bot.messages import Answer, Choices, Later
+from store import accounts, inbound, late
 from store.accounts import Credentials, Platform, UnknownAccount
 from store.db import Database
 from store.inbound import Heard, InboundMessage, InboundState
@@ -37,6 +38,8 @@ class Desk:
     zone: ZoneInfo
     # The platforms cut the line after 5 s; a repeat waits this long for the first try to finish.
     wait_ms: int = 3000
+    # How far a callback's time may be from ours, so that an old one cannot be played again.
+    fresh: timedelta = FRESH
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> S
             if row.state is InboundState.RECEIVED:
                 handled = handle(session, row)
                 _close(session, desk, row, handled, started=started, now=now)
-            return answers.at_once(row.reply or {}, desk.secret_key)
+            # What follows as a message of its own must not be said by a repeat as well.
+            return None if row.late else answers.at_once(row.reply or {}, desk.secret_key)
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise Busy("The person's rows are locked; try again.") from None
@@ -105,3 +109,5 @@ def _close(
     took = round((time.perf_counter() - started) * 1000, 3)
     reply = answers.kept(handled.answer, desk.secret_key, now=now)
     inbound.close(session, row, reply, state=handled.state, handled_ms=took, now=now)
+    if isinstance(handled.answer, Choices | Later):
+        late.promise(session, row)

@@ -32,6 +32,14 @@ class Platform(StrEnum):
     WECOM = "wecom"
 
 
+class CallbackMode(StrEnum):
+    """How an official account's callbacks come, as set in its console (wechat-oa.md §1.3)."""
+
+    PLAIN = "plain"
+    COMPATIBLE = "compatible"
+    SAFE = "safe"
+
+
 class Account(SQLModel, table=True):
     """One account. `code` names its callback door; `*_sealed` need the deployment's secret.
 
@@ -40,17 +48,22 @@ class Account(SQLModel, table=True):
     """
 
     __tablename__ = "accounts"
-    __table_args__ = (one_of("platform", Platform, "accounts"),)
+    __table_args__ = (
+        one_of("platform", Platform, "accounts"),
+        one_of("mode", CallbackMode, "accounts"),
+    )
     id: int = big_key()
     brand_id: int = link("brands.id")
     platform: Platform = status(Platform)
     code: str = Field(unique=True)
     name: str
+    mode: CallbackMode = status(CallbackMode, default=CallbackMode.SAFE)
     app_id: str
     original_id: str = ""
     agent_id: int | None = None
     secret_sealed: str
     token_sealed: str
+    previous_token_sealed: str | None = None
     aes_key_sealed: str
     previous_aes_key_sealed: str | None = None
     notice_template_id: str = ""
@@ -66,6 +79,7 @@ class AccountForm(BaseModel):
     platform: Platform
     code: str = FormField(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
     name: str
+    mode: CallbackMode = CallbackMode.SAFE
     app_id: str = FormField(min_length=1)
     original_id: str = ""
     agent_id: int | None = None
@@ -97,6 +111,13 @@ class Credentials:
     token: str = field(repr=False)
     aes_key: str = field(repr=False)
     previous_aes_key: str | None = field(repr=False)
+    previous_token: str | None = field(default=None, repr=False)
+    mode: CallbackMode = CallbackMode.SAFE
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Tokens that may have signed a callback, the current one first."""
+        return (self.token,) if self.previous_token is None else (self.token, self.previous_token)
 
 
 class UnknownAccount(NotFound):
@@ -152,7 +173,10 @@ def of_brand(session: Session, brand_id: int, platform: Platform) -> Account:
 
 def opened(account: Account, *, secret_key: str) -> Credentials:
     """The account with its secrets open."""
-    previous = account.previous_aes_key_sealed
+
+    def optional(sealed: str | None) -> str | None:
+        return unseal(secret_key, sealed) if sealed else None
+
     return Credentials(
         account_id=account.id,
         brand_id=account.brand_id,
@@ -164,12 +188,14 @@ def opened(account: Account, *, secret_key: str) -> Credentials:
         secret=unseal(secret_key, account.secret_sealed),
         token=unseal(secret_key, account.token_sealed),
         aes_key=unseal(secret_key, account.aes_key_sealed),
-        previous_aes_key=unseal(secret_key, previous) if previous else None,
+        previous_aes_key=optional(account.previous_aes_key_sealed),
+        previous_token=optional(account.previous_token_sealed),
+        mode=account.mode,
     )
 
 
 def register(session: Session, form: AccountForm, *, secret_key: str, now: datetime) -> Account:
-    """Add the account or bring it up to date; a changed callback key keeps the old one too."""
+    """Add the account or bring it up to date; a changed key or token keeps the old one too."""
     account = session.exec(
         select(Account).where(Account.code == form.code).with_for_update()
     ).one_or_none()
@@ -183,12 +209,13 @@ def register(session: Session, form: AccountForm, *, secret_key: str, now: datet
 
 
 def _change(account: Account, form: AccountForm, secret_key: str) -> None:
-    old_key = account.aes_key_sealed
-    rotated = unseal(secret_key, old_key) != form.aes_key.get_secret_value()
+    old_key, old_token = account.aes_key_sealed, account.token_sealed
     for name, value in _columns(form, secret_key).items():
         setattr(account, name, value)
-    if rotated:
+    if unseal(secret_key, old_key) != form.aes_key.get_secret_value():
         account.previous_aes_key_sealed = old_key
+    if unseal(secret_key, old_token) != form.token.get_secret_value():
+        account.previous_token_sealed = old_token
 
 
 def _columns(form: AccountForm, secret_key: str) -> dict[str, Any]:

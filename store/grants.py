@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func
 from sqlalchemy.dialects import postgresql
-from sqlmodel import Session, SQLModel, select
+from sqlmodel import Session, SQLModel, col, select
 
 from store.columns import big_key, link, one_of, status
-from store.touches import Channel
+from store.touches import COUNTED, Channel, Touch
 
 
 class Trigger(StrEnum):
@@ -43,13 +43,16 @@ TERMS: dict[Trigger, Terms] = {
 
 
 class Grant(SQLModel, table=True):
-    """From `opened_at` on `account` may send `allowance` touches, until `expires_at` if set."""
+    """From `opened_at` on `account` may send `allowance` touches, until `expires_at` if set.
+
+    A late answer takes its message out of the allowance; touches are counted, not taken out.
+    """
 
     __tablename__ = "grants"
     __table_args__ = (
         one_of("channel", Channel, "grants"),
         UniqueConstraint("source_id", name="uq_grants_source"),
-        CheckConstraint("allowance > 0", name="ck_grants_allowance"),
+        CheckConstraint("allowance >= 0", name="ck_grants_allowance"),
         Index("ix_grants_member", "member_id", "channel", "opened_at"),
     )
     id: int = big_key()
@@ -88,3 +91,38 @@ def open_window(  # noqa: PLR0913 -- a window is all of these facts
     )
     session.exec(insert.on_conflict_do_nothing(index_elements=["source_id"]))
     return session.exec(select(Grant).where(Grant.source_id == source_id)).one()
+
+
+def spend(session: Session, member_id: int, *, account: str, now: datetime) -> bool:
+    """Take one message out of the open windows for customer-service messages; no, if none has one.
+
+    The platform does not say which window it debits (wechat-oa.md §5.1), so every open one with
+    something left is. The member must be locked: the gate counts its touches under that lock.
+    """
+    open_ones = session.exec(
+        select(Grant).where(
+            Grant.member_id == member_id,
+            Grant.channel == Channel.WECHAT_SERVICE,
+            Grant.account == account,
+            Grant.opened_at <= now,
+            col(Grant.expires_at) > now,
+        )
+    ).all()
+    usable = [grant for grant in open_ones if grant.allowance > _touches_in(session, grant)]
+    for grant in usable:
+        grant.allowance -= 1
+        session.add(grant)
+    return bool(usable)
+
+
+def _touches_in(session: Session, grant: Grant) -> int:
+    return session.exec(
+        select(func.count())
+        .select_from(Touch)
+        .where(
+            Touch.member_id == grant.member_id,
+            Touch.channel == grant.channel,
+            col(Touch.state).in_(COUNTED),
+            col(Touch.counted_at) >= grant.opened_at,
+        )
+    ).one()

@@ -23,15 +23,31 @@ class InboundState(StrEnum):
     FAILED = "failed"
 
 
+class LateState(StrEnum):
+    """An answer that follows its callback; `sending` after a crash is `unknown`, never repeated."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
 class InboundMessage(SQLModel, table=True):
-    """One message or event; `platform_id` is MsgId with the sender, or a digest of the XML."""
+    """One message or event; `platform_id` is MsgId with the sender, or a digest of the XML.
+
+    `late` is set when the answer follows the callback (`store.late`); until `late_due_at` it is in
+    the hands of whoever took it up.
+    """
 
     __tablename__ = "inbound_messages"
     __table_args__ = (
         UniqueConstraint("account_id", "platform_id", name="uq_inbound_messages_platform"),
         one_of("state", InboundState, "inbound_messages"),
+        one_of("late", LateState, "inbound_messages"),
         CheckConstraint("handled_ms >= 0", name="ck_inbound_messages_handled_ms"),
         Index("ix_inbound_messages_member", "member_id", "received_at"),
+        Index("ix_inbound_messages_late", "id", postgresql_where="late IN ('pending', 'sending')"),
     )
     id: int = big_key()
     account_id: int = link("accounts.id", index=False)
@@ -45,6 +61,10 @@ class InboundMessage(SQLModel, table=True):
     received_at: datetime
     answered_at: datetime | None = None
     handled_ms: float | None = None
+    late: LateState | None = status(LateState, default=None, nullable=True)
+    late_attempts: int = 0
+    late_due_at: datetime | None = None
+    late_failure: str | None = None
 
 
 class Conversation(SQLModel, table=True):

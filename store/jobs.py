@@ -12,6 +12,7 @@ class Job(StrEnum):
     DELIVER_TOUCH = "deliver_touch"
     LAUNCH_CAMPAIGN = "launch_campaign"
     SEND_NOTICE = "send_notice"
+    SEND_ANSWER = "send_answer"
     ATTRIBUTE_ORDER = "attribute_order"
     SWEEP = "sweep"
     PASS_DEADLINES = "pass_deadlines"  # noqa: S105 -- to let pass, not a password

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from zoneinfo import ZoneInfo
 
-from pydantic import field_validator
+from pydantic import PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from store.errors import Refusal
@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     wechat_api_url: str = "https://api.weixin.qq.com"
     wecom_api_url: str = "https://qyapi.weixin.qq.com"
     oauth_url: str = "https://open.weixin.qq.com"
+    # A callback signed further away from our clock is refused.
+    callback_fresh_seconds: PositiveInt = 3600
     timezone: str = "Asia/Shanghai"
     var_dir: Path = Path("var")
 

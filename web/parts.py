@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ from redis import Redis
 
 from bot.channels.base import Channel
 from bot.inbox import Desk
+from bot.late import Makers
 from bot.wechat.client import WechatClients
 from bot.wecom.client import WecomClients
 from store.db import Database
@@ -30,6 +31,8 @@ class Parts:
     wechat: WechatClients
     wecom: WecomClients
     channels: Mapping[ChannelName, Channel] = field(default_factory=dict)
+    # Who makes the answers that take longer than a callback may.
+    makers: Makers = field(default_factory=dict)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -40,4 +43,5 @@ class Parts:
     def desk(self) -> Desk:
         """What the callback doors work with."""
         settings = self.settings
-        return Desk(self.database, settings.secret, settings.public_url, self.zone)
+        fresh = timedelta(seconds=settings.callback_fresh_seconds)
+        return Desk(self.database, settings.secret, settings.public_url, self.zone, fresh=fresh)

@@ -13,9 +13,10 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import delivery, notifying
+from bot.late import send_answer, sweep_answers
 from fatigue import audit
 from guide_tasks import attribution, deadlines, launch
-from store import coupons, gifts, notices, points
+from store import coupons, gifts, late, notices, points
 from store.campaigns import Campaign, CampaignState
 from store.errors import whereabouts
 from store.jobs import Job, after_commit
@@ -103,11 +104,13 @@ def _sweep(parts: Parts, _row: int) -> None:
             for row_id in session.exec(query.limit(_SWEEP_LIMIT)).all():
                 after_commit(session, job, row_id)
     delivery.sweep(parts.database, now=parts.clock())
+    sweep_answers(parts.database, now=parts.clock())
 
 
 def _left_behind(now: datetime) -> dict[Job, SelectOfScalar[int]]:
     return {
         Job.LAUNCH_CAMPAIGN: select(Campaign.id).where(Campaign.state == CampaignState.LAUNCHING),
+        Job.SEND_ANSWER: late.waiting(now),
         Job.SEND_NOTICE: notices.waiting(now),
         Job.ATTRIBUTE_ORDER: select(Order.id).where(col(Order.is_attribution_due)),
         Job.DELIVER_TOUCH: select(Touch.id).where(Touch.state == TouchState.RESERVED),
@@ -120,6 +123,9 @@ _ACTS: Mapping[Job, Callable[[Parts, int], object]] = {
     ),
     Job.SEND_NOTICE: lambda parts, row: notifying.send_notice(
         parts.database, parts.channels, row, clock=parts.clock
+    ),
+    Job.SEND_ANSWER: lambda parts, row: send_answer(
+        parts.desk, parts.wechat, parts.makers, row, clock=parts.clock
     ),
     Job.LAUNCH_CAMPAIGN: _launch,
     Job.ATTRIBUTE_ORDER: _attribute,

@@ -25,7 +25,7 @@ _ROUTER = routes.build()
 def verify(desk: Desk, code: str, query: Mapping[str, str], *, now: datetime) -> str:
     """Answer the check that WeChat makes when the door's address is entered."""
     account = inbox.account_behind(desk, code, Platform.WECHAT)
-    return crypto.verify_url(account, query, now=now)
+    return crypto.verify_url(account, query, now=now, fresh=desk.fresh)
 
 
 def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now: datetime) -> str:
@@ -34,7 +34,7 @@ def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now
     Refuses with `UnknownAccount`, `BadCallback` (answer 403, say nothing) and `Busy` (answer 503).
     """
     account = inbox.account_behind(desk, code, Platform.WECHAT)
-    opened = crypto.open_body(account, query, body, now=now)
+    opened = crypto.open_body(account, query, body, now=now, fresh=desk.fresh)
     said = read(opened.plain)
     heard = Heard(account.account_id, said.platform_id, said.sender, said.kind, said.payload)
     spoken = inbox.answer_once(

@@ -1,9 +1,10 @@
 """WeCom's callback door: an encrypted check of the URL, and encrypted pushes to the corp id."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.envelope import (
+    FRESH,
     Opened,
     asked,
     check_fresh,
@@ -18,12 +19,14 @@ from store.accounts import Credentials
 __all__ = ["Opened", "open_body", "seal_reply", "verify_url"]
 
 
-def verify_url(account: Credentials, query: Mapping[str, str], *, now: datetime) -> str:
+def verify_url(
+    account: Credentials, query: Mapping[str, str], *, now: datetime, fresh: timedelta = FRESH
+) -> str:
     """The decrypted `echostr`, to be answered bare within a second (wecom.md §1.1)."""
     timestamp, nonce = asked(query, "timestamp"), asked(query, "nonce")
     sealed = asked(query, "echostr")
-    check_signature(asked(query, "msg_signature"), account.token, timestamp, nonce, sealed)
-    check_fresh(timestamp, now)
+    check_signature(account, asked(query, "msg_signature"), timestamp, nonce, sealed)
+    check_fresh(timestamp, now, fresh)
     plain, _ = open_sealed(account, sealed)
     try:
         return plain.decode()

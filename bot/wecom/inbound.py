@@ -29,7 +29,7 @@ _REMOVED = frozenset({"del_external_contact", "del_follow_user"})
 def verify(desk: Desk, code: str, query: Mapping[str, str], *, now: datetime) -> str:
     """Answer the check that WeCom makes when the door's address is entered."""
     account = inbox.account_behind(desk, code, Platform.WECOM)
-    return crypto.verify_url(account, query, now=now)
+    return crypto.verify_url(account, query, now=now, fresh=desk.fresh)
 
 
 def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now: datetime) -> str:
@@ -38,7 +38,7 @@ def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now
     Refuses with `UnknownAccount`, `BadCallback` (answer 403, say nothing) and `Busy` (answer 503).
     """
     account = inbox.account_behind(desk, code, Platform.WECOM)
-    opened = crypto.open_body(account, query, body, now=now)
+    opened = crypto.open_body(account, query, body, now=now, fresh=desk.fresh)
     pushed = read(opened.plain)
     heard = Heard(
         account.account_id,
