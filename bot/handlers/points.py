@@ -1,36 +1,39 @@
 """Points: the balance, what expires soon, the last movements."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from bot.glances import Glance
 from bot.messages import Answer, Reply, Turn
 from content.messages import MessageKind, render
 from content.phrases import POINTS_LABELS
-from store import points
-from store.points import PointsEntry
+from store import points_overview
+from store.points_overview import Overview
 
 # Two months leave time for a visit; a nearer horizon would be too late for most shoppers.
 _SOON = timedelta(days=60)
 
 
-def show(turn: Turn, session: Session, now: datetime) -> Answer:
-    """What the member has."""
-    soon = now + _SOON
-    entries = points.history(session, turn.member_id, limit=5)
+def _read(session: Session, member_ids: Collection[int], now: datetime) -> dict[int, Overview]:
+    return points_overview.read(session, member_ids, before=now + _SOON, now=now)
+
+
+def _say(turn: Turn, overview: Overview, now: datetime) -> Answer:
+    entries = [
+        {"on": turn.day(move.at), "label": POINTS_LABELS[move.kind], "points": move.points}
+        for move in overview.newest
+    ]
     text = render(
         MessageKind.POINTS,
-        balance=points.balance(session, turn.member_id),
-        expiring=points.expiring(session, turn.member_id, before=soon, now=now),
-        before=turn.day(soon),
-        entries=[_line(turn, entry) for entry in entries],
+        balance=overview.balance,
+        expiring=overview.expiring,
+        before=turn.day(now + _SOON),
+        entries=entries,
     )
     return Reply(text)
 
 
-def _line(turn: Turn, entry: PointsEntry) -> dict[str, object]:
-    return {
-        "on": turn.day(entry.created_at),
-        "label": POINTS_LABELS[entry.kind],
-        "points": entry.points,
-    }
+# What the member has.
+show = Glance(_read, _say)
