@@ -64,6 +64,7 @@ HOLDINGS = (
     Holding("identities"),
     Holding("grants"),
     Holding("inbound_messages"),
+    Holding("bindings"),
     Holding("member_tags", key="tag_id", within="tag_id"),
     Holding("suppressions", within="channel", live="lifted_at"),
     Holding("care_tasks", within="campaign_id"),

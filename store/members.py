@@ -57,6 +57,8 @@ class Member(SQLModel, table=True):
     mobile: str | None = None
     name: str = ""
     birthday_on: date | None = None
+    # When the person set it last; null when it came with an import.
+    birthday_set_at: datetime | None = None
     timezone: str | None = None
     brand_id: int = link("brands.id")
     shop_id: int | None = link("shops.id", default=None, nullable=True)
@@ -107,6 +109,11 @@ class MobileTaken(NotAllowed):
     def __init__(self, mobile: str) -> None:
         self.masked = mask(mobile)
         super().__init__(f"The mobile {self.masked} belongs to another member.")
+
+
+def is_mobile(text: str) -> bool:
+    """Whether this could be a mobile of mainland China."""
+    return _MOBILE.fullmatch(text) is not None
 
 
 def mask(mobile: str | None) -> str:
@@ -163,6 +170,11 @@ def lock_both(session: Session, one_id: int, other_id: int) -> tuple[Member, Mem
             return one, other
 
 
+def take_turns(session: Session, key: str) -> None:
+    """Wait for others who work on the same key, which no row stands for yet, until the commit."""
+    session.exec(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0)))).one()
+
+
 def meet(  # noqa: PLR0913 -- where somebody was met takes three facts, and who may be a fourth
     session: Session,
     *,
@@ -179,7 +191,7 @@ def meet(  # noqa: PLR0913 -- where somebody was met takes three facts, and who 
     the unionid was known is merged into the member who has it.
     """
     if unionid:
-        _take_turns(session, f"unionid:{unionid}")
+        take_turns(session, f"unionid:{unionid}")
     identity = _identity(session, channel, account, outside_id)
     if identity is None:
         found = _member_of_unionid(session, unionid)
@@ -206,9 +218,9 @@ def bind_mobile(session: Session, member_id: int, mobile: str, *, now: datetime)
     When a member has this mobile already, the visitor is merged into that one. A member may change
     to a free mobile; the mobile of another member is refused with `MobileTaken`.
     """
-    if not _MOBILE.fullmatch(mobile):
+    if not is_mobile(mobile):
         raise BadMobile
-    _take_turns(session, f"mobile:{mobile}")
+    take_turns(session, f"mobile:{mobile}")
     owner = by_mobile(session, mobile)
     if owner is None:
         member = lock(session, member_id)
@@ -251,11 +263,6 @@ def _identity(
         Identity.outside_id == outside_id,
     )
     return session.exec(query).first()
-
-
-def _take_turns(session: Session, key: str) -> None:
-    """Wait for others who work on the same key, which no row stands for yet, until the commit."""
-    session.exec(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0)))).one()
 
 
 def _member_of_unionid(session: Session, unionid: str | None) -> int | None:

@@ -7,7 +7,9 @@ from store import (
     api_keys,
     attributions,
     audit,
+    binding,
     campaigns,
+    codes,
     consents,
     coupons,
     grants,
@@ -27,6 +29,7 @@ from store import (
     redemptions,
     relations,
     tags,
+    silences,
     touches,
 )
 
@@ -39,7 +42,9 @@ _MODULES = (
     attributions,
     audit,
     campaigns,
+    binding,
     consents,
+    codes,
     coupons,
     grants,
     inbound,
@@ -59,4 +64,5 @@ _MODULES = (
     relations,
     tags,
     touches,
+    silences,
 )

@@ -1,6 +1,7 @@
 """Random tokens and codes: what leaves the house instead of keys."""
 
 import hashlib
+import hmac
 import secrets
 
 # 16 bytes: 128 bits, as reference loyalty.md §2.5 asks of a gift token.
@@ -23,3 +24,12 @@ def new_code() -> str:
 def digest(token: str) -> str:
     """The SHA-256 of a token, hex: what the record keeps of a secret that only its holder knows."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def fingerprint(secret_key: str, text: str) -> str:
+    """A keyed hash, hex: knows a mobile or an openid again without keeping it.
+
+    A plain hash would not do: there are few enough mobiles to try them all. With another key than
+    before nobody is known again.
+    """
+    return hmac.new(secret_key.encode(), f"fingerprint:{text}".encode(), "sha256").hexdigest()
