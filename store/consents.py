@@ -1,9 +1,12 @@
-"""Consents per channel and purpose, and suppressions: what a person allowed, what they stopped."""
+"""Consents per channel and purpose, and suppressions: what a person allowed, what they stopped.
+
+A wish is what the person said, word for word in time; consents and suppressions are what follows.
+"""
 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Index
+from sqlalchemy import CheckConstraint, Index
 from sqlmodel import SQLModel, col, select
 
 from store import members
@@ -63,6 +66,37 @@ class Suppression(SQLModel, table=True):
     lifted_at: datetime | None = None
 
 
+class WishKind(StrEnum):
+    """What a person can ask: to hear less, nothing until a day, nothing ever, or as before."""
+
+    LESS = "less"
+    PAUSE = "pause"
+    NEVER = "never"
+    RESUME = "resume"
+
+
+class Wish(SQLModel, table=True):
+    """One wish as it was stated, with the version of the text that was shown; rows are only added.
+
+    An empty `channel` means all. What a wish does stands in consents and suppressions.
+    """
+
+    __tablename__ = "wishes"
+    __table_args__ = (
+        one_of("kind", WishKind, "wishes"),
+        CheckConstraint("(kind = 'pause') = (until IS NOT NULL)", name="ck_wishes_until"),
+        Index("ix_wishes_member", "member_id", "stated_at"),
+    )
+    id: int = big_key()
+    member_id: int = link("members.id", index=False)
+    channel: str
+    kind: WishKind = status(WishKind)
+    until: datetime | None = None
+    text_version: str
+    source: str
+    stated_at: datetime
+
+
 def is_granted(session: Session, member_id: int, channel: str, purpose: Purpose) -> bool:
     """Whether the newest statement on this channel and purpose is a yes."""
     query = (
@@ -80,6 +114,13 @@ def stops(session: Session, member_id: int, now: datetime) -> list[Suppression]:
         Suppression.member_id == member_id, col(Suppression.lifted_at).is_(None)
     )
     return [stop for stop in session.exec(query) if stop.until is None or stop.until > now]
+
+
+def wishes(session: Session, member_id: int, *, limit: int = 20) -> list[Wish]:
+    """What the person asked of us, the newest first."""
+    query = select(Wish).where(Wish.member_id == member_id)
+    newest = query.order_by(col(Wish.stated_at).desc(), col(Wish.id).desc())
+    return list(session.exec(newest.limit(limit)).all())
 
 
 def state(  # noqa: PLR0913 -- a statement is worth nothing without each of these facts

@@ -24,6 +24,8 @@ class NoticeKind(StrEnum):
 
     CARD = "card"
     SALE = "sale"
+    HANDOVER = "handover"
+    FEEDBACK = "feedback"
 
 
 class NoticeState(StrEnum):

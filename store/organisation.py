@@ -8,7 +8,7 @@ import secrets
 from datetime import datetime, time
 from enum import StrEnum
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, Session, SQLModel, select
 
 from store.columns import big_key, link, one_of, status
@@ -34,6 +34,13 @@ class GuideRole(StrEnum):
     MANAGER = "manager"
 
 
+class HumanDesk(StrEnum):
+    """Who answers a member who asks for a person: the guides here, or agents in WeChat's tool."""
+
+    GUIDE = "guide"
+    WECHAT = "wechat"
+
+
 class Brand(SQLModel, table=True):
     """A business line of the group."""
 
@@ -56,22 +63,41 @@ class Region(SQLModel, table=True):
 
 
 class Shop(SQLModel, table=True):
-    """A street store. `store` is the database; a place that sells is a shop."""
+    """A street store. `store` is the database; a place that sells is a shop.
+
+    Hours are on the brand's clock: a shop that closes before it opens closes after midnight, and
+    one that opens and closes at the same minute never closes. `latitude` and `longitude` are
+    degrees as WeChat's own map gives them (GCJ-02).
+    """
 
     __tablename__ = "shops"
+    __table_args__ = (
+        CheckConstraint(
+            "(latitude IS NULL) = (longitude IS NULL)"
+            " AND latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180",
+            name="ck_shops_place",
+        ),
+    )
     id: int = big_key()
     brand_id: int = link("brands.id")
     region_id: int | None = link("regions.id", default=None, nullable=True)
     code: str = Field(unique=True)
     name: str
     city: str = ""
+    district: str = ""
     address: str = ""
+    phone: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
     opens_at: time = time(10, 0)
     closes_at: time = time(22, 0)
 
 
 class Guide(SQLModel, table=True):
-    """A shop guide, known to WeCom by `userid`; a manager is a guide with that role."""
+    """A shop guide, known to WeCom by `userid`; a manager is a guide with that role.
+
+    `contact_url` is the link behind the guide's own WeCom code: whoever opens it adds the guide.
+    """
 
     __tablename__ = "guides"
     __table_args__ = (
@@ -82,6 +108,7 @@ class Guide(SQLModel, table=True):
     shop_id: int = link("shops.id")
     userid: str = Field(unique=True)
     name: str
+    contact_url: str = ""
     role: GuideRole = status(GuideRole, default=GuideRole.GUIDE)
     status: GuideStatus = status(GuideStatus, default=GuideStatus.ACTIVE)
     left_at: datetime | None = None

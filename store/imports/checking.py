@@ -66,6 +66,16 @@ def one_of(*values: str) -> Form:
     )
 
 
+def degrees(most: int) -> Form:
+    """A latitude or longitude."""
+    plain = pattern("-?[0-9]{1,3}(\\.[0-9]{1,12})?", "{cell}::float", "")
+    return Form(
+        f"CASE WHEN {plain.test} THEN abs({plain.value}) <= {most} ELSE false END",
+        plain.value,
+        f"is not a number of degrees between -{most} and {most}, such as 30.274085.",
+    )
+
+
 def pattern(regex: str, value: str, sentence: str) -> Form:
     """A cell that a regular expression (case sensitive, whole cell) must match."""
     return Form(f"{{cell}} ~ '^{regex.replace('{', '{{').replace('}', '}}')}$'", value, sentence)

@@ -1,17 +1,24 @@
-"""Guides: WeCom userid, name, shop, role. A guide who has left stays left."""
+"""Guides: WeCom userid, name, shop, role, contact link. A guide who has left stays left."""
 
 from store.db import Session
-from store.imports.checking import CODE, Column, Reference, one_of, words
+from store.imports.checking import CODE, Column, Form, Reference, one_of, words
 from store.imports.kinds import Context, Kind, Landed
 from store.imports.upsert import upsert
 from store.organisation import Guide, GuideRole
 
+# What a person's phone opens from a code on a page of ours: nothing but a web page.
+LINK = Form(
+    "{cell} ~ '^https://[^[:space:]\"<>]{{1,500}}$'",
+    "{cell}",
+    "is not a link that begins https://.",
+)
 KNOWN_SHOP = Reference("shops", "code", "is not a known shop; import the shops first.")
 COLUMNS = (
     Column("userid", CODE),
     Column("name", words()),
     Column("shop_code", CODE, refers=KNOWN_SHOP),
     Column("role", one_of(*GuideRole), is_required=False),
+    Column("contact_url", LINK, is_required=False, may_be_absent=True),
 )
 
 
@@ -22,7 +29,12 @@ def land(session: Session, context: Context) -> Landed:
         session,
         Guide,
         key="userid",
-        cells={"name": "name", "shop_id": "shop_code_row", "role": "role"},
+        cells={
+            "name": "name",
+            "shop_id": "shop_code_row",
+            "role": "role",
+            "contact_url": "contact_url",
+        },
     )
 
 

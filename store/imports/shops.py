@@ -1,7 +1,7 @@
-"""Shops: code, name, city, region, address, opening hours. A region is made when first named."""
+"""Shops: where they are and when they open. A region is made when first named."""
 
 from store.db import Session
-from store.imports.checking import CLOCK, CODE, Column, words
+from store.imports.checking import CLOCK, CODE, Column, degrees, words
 from store.imports.kinds import Context, Kind, Landed
 from store.imports.staging import run
 from store.imports.upsert import upsert
@@ -15,12 +15,22 @@ COLUMNS = (
     Column("address", words(200), is_required=False),
     Column("opens_at", CLOCK, is_required=False),
     Column("closes_at", CLOCK, is_required=False),
+    Column("district", words(), is_required=False, may_be_absent=True),
+    Column("phone", words(40), is_required=False, may_be_absent=True),
+    Column("latitude", degrees(90), is_required=False, may_be_absent=True),
+    Column("longitude", degrees(180), is_required=False, may_be_absent=True),
 )
 
 
 def land(session: Session, context: Context) -> Landed:
     """Write the shops, and the regions they name."""
     _name_regions(session, context.brand_id)
+    # Half a place is none; a file may also bring only the one that was missing.
+    run(
+        session,
+        "UPDATE checked SET latitude = NULL, longitude = NULL"
+        " WHERE (latitude IS NULL) <> (longitude IS NULL)",
+    )
     return upsert(
         session,
         Shop,
@@ -32,6 +42,10 @@ def land(session: Session, context: Context) -> Landed:
             "address": "address",
             "opens_at": "opens_at",
             "closes_at": "closes_at",
+            "district": "district",
+            "phone": "phone",
+            "latitude": "latitude",
+            "longitude": "longitude",
         },
         fixed={"brand_id": str(context.brand_id)},
     )
