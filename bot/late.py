@@ -15,7 +15,7 @@ from bot import answers
 from bot.channels.base import ChannelError, spoken
 from bot.channels.wechat_codes import CAUSES, NO_WINDOW
 from bot.inbox import Desk
-from bot.messages import Answer, Choices, Later, Menu, Message, Other, Prompt, Reply, Text, Turn
+from bot.messages import Act, Answer, Choices, Later, Menu, Other, Prompt, Reply, Text, Turn
 from bot.wechat.client import WechatClients
 from content import phrases
 from store import grants, late, members
@@ -114,7 +114,7 @@ def _identity(session: Session, account: Account, openid: str) -> Identity | Non
     return session.exec(query).one_or_none()
 
 
-def _message(row: InboundMessage) -> Message:
+def _message(row: InboundMessage) -> Act:
     if "content" in row.payload:
         return Text(row.payload["content"])
     return Menu(row.payload["key"]) if "key" in row.payload else Other(row.kind)

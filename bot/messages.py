@@ -28,8 +28,11 @@ class Follow:
 
 
 @dataclass(frozen=True)
-class Unfollow:
-    """The person does not follow the account any more."""
+class Leaving:
+    """The person unfollowed, or took back what they allowed: their data is to be deleted."""
+
+    openid: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,32 @@ class NoticeAnswer:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A place the person sent, in degrees."""
+
+    latitude: float
+    longitude: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Other:
-    """Anything else; `is_spoken` when the person sent it (a picture, a voice), not the platform."""
+    """Something else that the person sent: a picture, a voice without words."""
 
     kind: str
-    is_spoken: bool = False
 
 
-Message = Text | Menu | Follow | Unfollow | Scan | NoticeAnswer | Other
+@dataclass(frozen=True)
+class Report:
+    """What the platform tells the account, or what a person did that asks for nothing."""
+
+    kind: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+# What somebody does who wants something of us; the platform's events are no act of theirs.
+Act = Text | Menu | Follow | Scan | NoticeAnswer | Place | Other
+Message = Act | Leaving | Report
 
 
 @dataclass(frozen=True)
@@ -115,7 +136,7 @@ Answer = Reply | Card | Choices | Later | Silence
 class Turn:
     """One message of a person whom the door has verified; handlers know nobody else's ids."""
 
-    message: Message
+    message: Act
     member_id: int
     identity_id: int
     public_url: str
@@ -143,4 +164,4 @@ class Turn:
 
 def is_spoken(message: Message) -> bool:
     """The person wrote or sent something, rather than tapped or followed."""
-    return isinstance(message, Text) or (isinstance(message, Other) and message.is_spoken)
+    return isinstance(message, Text | Place | Other)

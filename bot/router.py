@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from bot.messages import Answer, Follow, Menu, Reply, Scan, Text, Turn, Unfollow, is_spoken
+from bot.messages import Answer, Follow, Menu, Reply, Scan, Text, Turn, is_spoken
 from content import keywords, phrases
 from content.phrases import Intent
 from store import inbound
@@ -57,7 +57,6 @@ def talking(step: str) -> Filter:
 
 NUMBER = Filter(lambda turn: keywords.normal(turn.words).isdecimal())
 FOLLOWS = Filter(lambda turn: isinstance(turn.message, Follow))
-UNFOLLOWS = Filter(lambda turn: isinstance(turn.message, Unfollow))
 SCANS = Filter(lambda turn: isinstance(turn.message, Scan))
 # Whoever wrote, sent or tapped something expects an answer.
 EXPECTS_ANSWER = Filter(lambda turn: is_spoken(turn.message) or isinstance(turn.message, Menu))

@@ -7,11 +7,11 @@ from sqlmodel import Session
 
 from bot import answers, inbox, routes
 from bot.inbox import Desk, Handled
-from bot.messages import Turn, is_spoken
+from bot.messages import Act, Leaving, Report, Silence, Turn, is_spoken
 from bot.wechat import crypto, windows
 from bot.wechat.parsing import Said, read
 from guide_tasks import progress
-from store import inbound, members
+from store import erasure, inbound, members
 from store.accounts import Credentials, Platform
 from store.inbound import Heard, InboundMessage, InboundState
 from store.members import Identity, IdentityChannel
@@ -36,7 +36,7 @@ def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now
     account = inbox.account_behind(desk, code, Platform.WECHAT)
     opened = crypto.open_body(account, query, body, now=now, fresh=desk.fresh)
     said = read(opened.plain)
-    heard = Heard(account.account_id, said.platform_id, said.sender, said.kind, said.payload)
+    heard = Heard(account.account_id, said.platform_id, _person(said), said.kind, said.payload)
     spoken = inbox.answer_once(
         desk, heard, lambda session, row: _handle(session, desk, account, row, said, now), now=now
     )
@@ -54,12 +54,36 @@ def _handle(
     said: Said,
     now: datetime,
 ) -> Handled:
-    identity = _met(session, account, said.sender, now)
+    match said.message:
+        case Report():
+            return Handled(Silence())
+        case Leaving(openid=openid):
+            _forget(session, desk, account, openid, now)
+            return Handled(Silence())
+        case act:
+            return _answer(session, desk, account, row, act, now)
+
+
+def _person(said: Said) -> str:
+    """Whose act it is: nobody's who leaves, and nobody's where the platform only reports."""
+    return said.sender if isinstance(said.message, Act) else ""
+
+
+def _forget(session: Session, desk: Desk, account: Credentials, openid: str, now: datetime) -> None:
+    erasure.forget_wechat(
+        session, app_id=account.app_id, openid=openid, secret_key=desk.secret_key, now=now
+    )
+
+
+def _answer(
+    session: Session, desk: Desk, account: Credentials, row: InboundMessage, act: Act, now: datetime
+) -> Handled:
+    identity = _met(session, account, row.outside_id, now)
     row.member_id = identity.member_id
-    windows.open_all(session, row, said.message, account=account.app_id, now=now)
-    if is_spoken(said.message):
+    windows.open_all(session, row, act, account=account.app_id, now=now)
+    if is_spoken(act):
         progress.member_wrote(session, identity.member_id, now=now)
-    turn = _turn(session, desk, identity, said, now)
+    turn = _turn(session, desk, identity, act, now)
     outcome = _ROUTER.answer(turn, session, now)
     state = InboundState.FAILED if outcome.is_fault else InboundState.ANSWERED
     return Handled(outcome.answer, state)
@@ -81,10 +105,10 @@ def _met(session: Session, account: Credentials, openid: str, now: datetime) -> 
     return identity
 
 
-def _turn(session: Session, desk: Desk, identity: Identity, said: Said, now: datetime) -> Turn:
+def _turn(session: Session, desk: Desk, identity: Identity, act: Act, now: datetime) -> Turn:
     talk = inbound.conversation(session, identity.id, now)
     return Turn(
-        message=said.message,
+        message=act,
         member_id=identity.member_id,
         identity_id=identity.id,
         public_url=desk.public_url,

@@ -4,13 +4,13 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.messages import Follow, Menu, Message, NoticeAnswer, Scan, is_spoken
+from bot.messages import Act, Follow, Menu, NoticeAnswer, Scan, is_spoken
 from store.grants import Trigger, open_window
 from store.inbound import InboundMessage
 
 
 def open_all(
-    session: Session, row: InboundMessage, message: Message, *, account: str, now: datetime
+    session: Session, row: InboundMessage, message: Act, *, account: str, now: datetime
 ) -> None:
     """Open what this message allows the account to send; one push opens each window once."""
     assert row.member_id is not None
@@ -32,7 +32,7 @@ def open_all(
         open_window(session, row.member_id, trigger, account=account, source_id=source, now=now)
 
 
-def _trigger(message: Message) -> Trigger | None:
+def _trigger(message: Act) -> Trigger | None:
     if is_spoken(message):
         return Trigger.MESSAGE
     by_kind: dict[type, Trigger] = {

@@ -22,6 +22,7 @@ from store.touches import Channel
 from tests.bot.builders import (
     CORP_ID,
     LI,
+    ORIGINAL_ID,
     TOKEN,
     ZHAO,
     a_push,
@@ -202,17 +203,43 @@ def test_event_that_asks_nothing_is_taken_in_silence(li: Phone, event: str) -> N
     assert _grants(li.desk) == []
 
 
-def test_leaving_makes_the_person_unreachable_until_they_come_back(li: Phone) -> None:
-    def is_reachable() -> bool:
-        with li.desk.database.transaction() as session:
-            return session.exec(select(Identity.is_reachable)).one()
-
-    li.do("subscribe")
-    li.do("unsubscribe")
-    gone = is_reachable()
+@pytest.mark.parametrize(
+    ("event", "more"),
+    [
+        ("unsubscribe", ""),
+        ("user_authorization_revoke", f"<OpenID>{LI}</OpenID><RevokeInfo>301</RevokeInfo>"),
+        ("user_authorization_cancellation", f"<OpenID>{LI}</OpenID><RevokeInfo>1</RevokeInfo>"),
+    ],
+)
+def test_who_leaves_is_forgotten_and_may_come_back(li: Phone, event: str, more: str) -> None:
     li.do("subscribe", key="qrscene_shop-1")
+    li.say("你好")
+    before = li.member_id
+    sender = LI if event == "unsubscribe" else ORIGINAL_ID
 
-    assert (gone, is_reachable()) == (False, True)
+    for _ in range(2):
+        push = a_push(event_xml(event, sender=sender, more=more), now=li.now)
+        assert wechat.receive(li.desk, "brand", push.query, push.body, now=li.now) == "success"
+    left = [(row.outside_id, row.payload, row.member_id) for row in _inbound(li.desk)[2:]]
+    told = [(row.outside_id, row.payload) for row in _inbound(li.desk)[:2]]
+    grants = _grants(li.desk)
+    li.do("subscribe")
+
+    assert left == [("", {}, None)] * 2
+    assert told == [("", {})] * 2
+    assert grants == []
+    assert li.member_id != before
+
+
+def test_only_who_leaves_is_forgotten(li: Phone, desk: Desk) -> None:
+    zhao = Phone(desk, li.now, openid=ZHAO)
+    li.say("你好")
+    zhao.say("你好")
+
+    zhao.do("unsubscribe")
+
+    assert [row.outside_id for row in _inbound(desk)] == [LI, "", ""]
+    assert "积分" in li.say("积分")
 
 
 def test_reply_with_markup_in_it_stays_one_reply(li: Phone) -> None:

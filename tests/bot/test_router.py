@@ -7,14 +7,14 @@ import pytest
 from sqlmodel import Session, select
 
 from bot import router as r
-from bot.messages import Answer, Menu, Message, Reply, Silence, Text, Turn
+from bot.messages import Act, Answer, Menu, Reply, Silence, Text, Turn
 from content import phrases
 from content.phrases import Intent
 from store.errors import NotFound
 from store.organisation import Brand
 
 
-def _turn(message: Message) -> Turn:
+def _turn(message: Act) -> Turn:
     return Turn(
         message=message,
         member_id=1,
