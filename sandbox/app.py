@@ -18,9 +18,10 @@ from starlette.responses import Response
 
 from sandbox import control, oauth, qr_codes
 from sandbox.gateway import ApiServer, answer_http
-from sandbox.phones import pages
+from sandbox.phones import pages, sms_page
 from sandbox.push import Rules, new_client
 from sandbox.register import Unknown
+from sandbox.sms_server import sms_router
 from sandbox.state import Journal, Push, World
 from sandbox.talk import Pusher
 from sandbox.wechat_server import WechatServer
@@ -50,6 +51,8 @@ def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None
     app.add_exception_handler(Unknown, _unknown)
     app.include_router(control.router)
     app.include_router(pages.router)
+    app.include_router(sms_router(world))
+    app.include_router(sms_page.router)
     return app
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError, PendingRollbackError
 from sqlmodel import Session
 
-from sandbox import case, load, report, stage
+from sandbox import case, load, report, sms_server, stage
 from sandbox.actors import ActorStuck, World
 from sandbox.processes import Crew, CrewError, free_port
 from sandbox.scene import Case
@@ -184,6 +184,10 @@ def _environment(demo: Demo, held: Servers, product: str, sandbox: str) -> dict[
         "ZHIYIN_WECHAT_API_URL": f"{sandbox}/wechat",
         "ZHIYIN_WECOM_API_URL": f"{sandbox}/wecom",
         "ZHIYIN_OAUTH_URL": f"{sandbox}/oauth",
+        "ZHIYIN_SMS_API_URL": f"{sandbox}/sms",
+        "ZHIYIN_SMS_KEY_ID": sms_server.KEY_ID,
+        "ZHIYIN_SMS_SECRET": sms_server.SECRET,
+        "ZHIYIN_SMS_SIGNATURE": stage.BRAND_NAME,
         "ZHIYIN_TIMEZONE": demo.settings.timezone,
     }
 

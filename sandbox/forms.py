@@ -163,7 +163,7 @@ class MisbehaveForm(Form):
     `account` is an appid or `corpid:agentid`; blank means all.
     """
 
-    server: Literal["wechat", "wecom", "callback"]
+    server: Literal["wechat", "wecom", "sms", "callback"]
     path: str = "*"
     account: str = ""
     how: Literal[Call, Carriage]

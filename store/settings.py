@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from zoneinfo import ZoneInfo
 
-from pydantic import PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from store.errors import Refusal
@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     oauth_url: str = "https://open.weixin.qq.com"
     # A callback signed further away from our clock is refused.
     callback_fresh_seconds: PositiveInt = 3600
+    # The SMS provider: without its address no code is sent and no mobile can be bound.
+    sms_api_url: str = ""
+    sms_key_id: str = ""
+    sms_secret: str = Field(default="", repr=False)
+    sms_signature: str = ""
     timezone: str = "Asia/Shanghai"
     var_dir: Path = Path("var")
 
@@ -50,7 +55,7 @@ class Settings(BaseSettings):
         ZoneInfo(name)
         return name
 
-    @field_validator("public_url", "wechat_api_url", "wecom_api_url", "oauth_url")
+    @field_validator("public_url", "wechat_api_url", "wecom_api_url", "oauth_url", "sms_api_url")
     @classmethod
     def _no_trailing_slash(cls, url: str) -> str:
         return url.rstrip("/")

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from redis import Redis
 
 from bot.channels.base import Channel
+from bot.channels.sms import Sms
 from bot.inbox import Desk
 from bot.late import Makers
 from bot.wechat.client import WechatClients
@@ -30,6 +31,8 @@ class Parts:
     clock: Callable[[], datetime]
     wechat: WechatClients
     wecom: WecomClients
+    # None while no provider is set: then no mobile can be bound.
+    sms: Sms | None = None
     channels: Mapping[ChannelName, Channel] = field(default_factory=dict)
     # Who makes the answers that take longer than a callback may.
     makers: Makers = field(default_factory=dict)

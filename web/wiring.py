@@ -6,6 +6,7 @@ from datetime import datetime
 
 from redis import Redis
 
+from bot.channels.sms import Sms, SmsAccess
 from bot.channels.wechat_custom import WechatService
 from bot.channels.wechat_notice import WechatNotice
 from bot.channels.wecom_app import WecomApp
@@ -48,10 +49,25 @@ def _parts(settings: Settings, database: Database, redis: Redis, tick: Clock) ->
         clock=tick,
         wechat=wechat,
         wecom=wecom,
+        sms=sms_of(settings),
         channels={
             Channel.WECHAT_SERVICE: WechatService(wechat),
             Channel.WECHAT_NOTICE: WechatNotice(wechat),
             Channel.WECOM_BROADCAST: WecomBroadcast(wecom),
             Channel.WECOM_APP: WecomApp(wecom),
         },
+    )
+
+
+def sms_of(settings: Settings) -> Sms | None:
+    """The SMS provider of the deployment, if one is set."""
+    if not settings.sms_api_url:
+        return None
+    return Sms(
+        SmsAccess(
+            url=settings.sms_api_url,
+            key_id=settings.sms_key_id,
+            secret=settings.sms_secret,
+            signature=settings.sms_signature,
+        )
     )
