@@ -31,7 +31,7 @@ class CardCodeStale(NotAllowed):
 
     def __init__(self) -> None:
         super().__init__(
-            "code: this card code is not valid any more; ask the member to open the card again."
+            "card_code: this card code is no longer valid; ask the member to open the card again."
         )
 
 

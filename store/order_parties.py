@@ -53,13 +53,19 @@ class Parties:
 
 def find(session: Session, form: OrderForm) -> Parties:
     """Look up what the form names and lock the member."""
-    shop_id = session.exec(select(Shop.id).where(Shop.code == form.shop_code)).first()
-    if shop_id is None:
-        raise ShopUnknown(form.shop_code)
+    in_shop = shop_id(session, form.shop_code)
     guide_id = _guide_id(session, form.guide_userid)
     # The member is locked before new products are written: always in this order.
     member = _member(session, form.member) if form.member else None
-    return Parties(member, shop_id, guide_id, _product_ids(session, form.lines))
+    return Parties(member, in_shop, guide_id, _product_ids(session, form.lines))
+
+
+def shop_id(session: Session, shop_code: str) -> int:
+    """The shop that an outside system names."""
+    found = session.exec(select(Shop.id).where(Shop.code == shop_code)).first()
+    if found is None:
+        raise ShopUnknown(shop_code)
+    return found
 
 
 def _guide_id(session: Session, userid: str | None) -> int | None:

@@ -5,6 +5,8 @@ from fastapi.staticfiles import StaticFiles
 
 from web import doors, errors, operations, reference
 from web.api import orders as orders_api
+from web.api import points_shop as points_shop_api
+from web.api import till
 from web.console import routes as console
 from web.member import routes as member_pages
 from web.pages import STATIC, make_templates
@@ -31,5 +33,6 @@ def create_app(parts: Parts) -> FastAPI:
         app.include_router(router, include_in_schema=False)
     app.include_router(member_pages.router, include_in_schema=False)
     app.include_router(reference.router)
-    app.include_router(orders_api.router, prefix=API_PREFIX)
+    for api in (orders_api.router, till.router, points_shop_api.router):
+        app.include_router(api, prefix=API_PREFIX)
     return app

@@ -1,6 +1,7 @@
 """Turns refusals into answers: problem+json for the API, a friendly page for people."""
 
 import logging
+import re
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -22,6 +23,14 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     WrongState: HTTPStatus.CONFLICT,
     Exhausted: HTTPStatus.CONFLICT,
 }
+# Refusals of what an outside system hands in begin with the field that they are about.
+_NAMES_FIELD = re.compile(r"([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)*): ")
+_FIELD_OF_NOUN = {
+    "member": "member",
+    "coupon": "coupon_code",
+    "refund": "external_id",
+    "points": "points",
+}
 
 
 def status_of(refusal: Refusal) -> HTTPStatus:
@@ -38,6 +47,14 @@ def code_of(refusal: Refusal) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
+def field_of(refusal: Refusal) -> str | None:
+    """The field that a refusal names, or that its noun goes by: acts say what, not where from."""
+    if (found := _NAMES_FIELD.match(str(refusal))) is not None:
+        return found[1]
+    about = f"{code_of(refusal)} {getattr(refusal, 'noun', '')}"
+    return next((field for noun, field in _FIELD_OF_NOUN.items() if noun in about), None)
+
+
 def problem(status: int, code: str, detail: str, **more: object) -> JSONResponse:
     """An RFC 9457 problem document."""
     body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **more}
@@ -51,7 +68,9 @@ def _is_api(request: Request) -> bool:
 def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     if _is_api(request):
-        return problem(status_of(refusal), code_of(refusal), str(refusal))
+        field = field_of(refusal)
+        more = {"field": field} if field else {}
+        return problem(status_of(refusal), code_of(refusal), str(refusal), **more)
     kind = "missing" if isinstance(refusal, NotFound) else "refused"
     words = of_refusal(refusal)
     return page(request, "sorry.html", status_code=status_of(refusal), kind=kind, words=words)

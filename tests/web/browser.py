@@ -22,6 +22,10 @@ class Browser:
         """Send a form."""
         return asyncio.run(self._ask("POST", path, **more))
 
+    def put(self, path: str, **more: Any) -> httpx.Response:
+        """Put a thing in its place."""
+        return asyncio.run(self._ask("PUT", path, **more))
+
     def follow(self, answer: httpx.Response) -> httpx.Response:
         """Go where an answer points."""
         return self.get(answer.headers["location"])

@@ -1,6 +1,5 @@
 """Batches: up to 500 items, each in a savepoint of its own and answered on its own."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -8,11 +7,9 @@ from pydantic import BaseModel, ValidationError
 from sqlmodel import Session
 
 from store.errors import Refusal
-from web.errors import code_of, first_problem
+from web.errors import code_of, field_of, first_problem
 
 MAX_ITEMS = 500
-# Refusals of what an outside system hands in begin with the field that they are about.
-_NAMES_FIELD = re.compile(r"([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)*): ")
 Form = TypeVar("Form", bound=BaseModel)
 
 
@@ -72,19 +69,11 @@ def _do_one(session: Session, index: int, form: Form, act: Callable[[Form], str]
         with session.begin_nested():
             return ItemAnswer(index=index, external_id=name, status=act(form))
     except Refusal as refusal:
-        found = _NAMES_FIELD.match(str(refusal))
         return ItemAnswer(
             index=index,
             external_id=name,
             status="refused",
             code=code_of(refusal),
-            field=found[1] if found else _field_of(refusal),
+            field=field_of(refusal),
             detail=str(refusal),
         )
-
-
-def _field_of(refusal: Refusal) -> str | None:
-    """The field behind a refusal that does not name it: acts say what, not where it came from."""
-    about = f"{code_of(refusal)} {getattr(refusal, 'noun', '')}"
-    fields = {"member": "member", "coupon": "coupon_code", "refund": "external_id"}
-    return next((field for word, field in fields.items() if word in about), None)
