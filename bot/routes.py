@@ -2,7 +2,7 @@
 
 from bot import router as r
 from bot.handlers import card, coupons, follow, gift, guide, points, preferences, welcome
-from content import keywords
+from content import keywords, phrases
 from content.phrases import Intent
 
 # Who serves a wish: said in a word, tapped, understood, or asked for by a language model.
@@ -25,6 +25,7 @@ def build() -> r.Router:
     # A clear "stop" counts even in the middle of a conversation.
     router.on(r.says_exactly(keywords.HARD_STOPS), preferences.stop)
     _add_gift_talk(router)
+    router.on(r.says_exactly(phrases.TAKE_BACK), gift.take_back)
     for intent, handler in HANDLERS.items():
         router.on(r.wants(intent), handler)
     router.on(r.FOLLOWS, follow.greet)

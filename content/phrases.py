@@ -76,6 +76,8 @@ COUPON_STATES: dict[CouponState, str] = {
     CouponState.REVOKED: "已收回",
 }
 
+# Said in the chat while a coupon waits for a friend.
+TAKE_BACK = frozenset({"收回", "撤回", "收回券", "撤回券", "收回优惠券", "收回礼物", "不送了"})
 FAULT = "抱歉，我这边出了点小状况，请稍后再试。"
 # A refusal without a sentence of its own says that of its family.
 REFUSALS: dict[type[Refusal], str] = {
@@ -101,6 +103,11 @@ REFUSALS: dict[type[Refusal], str] = {
     gifts.GiftCancelled: "朋友收回了这份礼物。",
     gifts.GiftLapsed: "这份礼物过了领取时间，券已经还给朋友了。",
 }
+
+
+def initial(name: str) -> str:
+    """What a stranger may know of a name: enough for a friend to guess, no more."""
+    return f"{name[0]}＊" if name else "朋友"
 
 
 def of_refusal(refusal: Refusal) -> str:

@@ -67,8 +67,6 @@ def _give_coupons(case: Case, givers: list[Patron]) -> None:
             continue
         with Browser(case.world, friend) as browser:
             browser.open(link)
-            # The first tap leads through WeChat's log-in and back to the page, the second claims.
-            browser.post(f"{link}/claim")
             browser.post(f"{link}/claim")
 
 
@@ -77,7 +75,7 @@ def _gift_link(case: Case, giver: Patron) -> str | None:
     assert giver.openid
     for words in ("转赠优惠券", "1", "确认", "确认"):
         answer = case.world.tell("say", openid=giver.openid, text=words)
-        found = _GIFT_LINK.search(answer["reply"] or "")
+        found = _GIFT_LINK.search(str(answer["items"]))
         if found:
             return found[0]
     return None

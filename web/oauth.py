@@ -68,6 +68,22 @@ def finish(parts: Parts, request: Request, door: Door) -> tuple[str, str]:
     return code, wanted
 
 
+def has_begun_here(parts: Parts, request: Request, door: Door) -> bool:
+    """Whether this browser was sent to log in from this very address, a moment ago."""
+    try:
+        _, wanted = _signer(parts, door).loads(
+            request.cookies.get(_COOKIE, ""), max_age=_MAX_AGE_SECONDS
+        )
+    except BadSignature:
+        return False
+    return bool(wanted == _here(request))
+
+
+def forget(response: Response, door: Door) -> None:
+    """What was begun is done: the same way back leads nowhere again."""
+    response.delete_cookie(_COOKIE, path=f"/{door}")
+
+
 def _here(request: Request) -> str:
     """The page asked for; a post comes back to its page, never repeated by a redirect."""
     query = f"?{request.url.query}" if request.url.query else ""

@@ -15,11 +15,11 @@ _MOST = 8
 def show(turn: Turn, session: Session, now: datetime) -> Answer:
     """The usable coupons, the first to expire on top."""
     usable = coupons.usable(session, turn.member_id, now)
-    soonest = sorted(usable, key=lambda pair: pair[0].expires_at)
     text = render(
         MessageKind.COUPONS,
         total=len(usable),
-        url=turn.page("card"),
+        on_the_way=len(coupons.on_the_way(session, turn.member_id, now)),
+        url=turn.page("coupons"),
         coupons=[
             {
                 "name": plan.name,
@@ -27,7 +27,7 @@ def show(turn: Turn, session: Session, now: datetime) -> Answer:
                 "ends_on": turn.day(coupon.expires_at),
                 "code": coupon.code,
             }
-            for coupon, plan in soonest[:_MOST]
+            for coupon, plan in usable[:_MOST]
         ],
     )
     # A coupon's code is worth money at the till.

@@ -1,10 +1,10 @@
-"""Give a coupon to a friend: choose one, confirm, get a link to pass on."""
+"""Give a coupon to a friend: choose one, confirm, get a card to pass on; or take it back."""
 
 from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.messages import Answer, Reply, Turn
+from bot.messages import Answer, Card, Reply, Turn
 from content.keywords import normal
 from content.messages import MessageKind, render
 from store import coupons, gifts, inbound
@@ -49,17 +49,28 @@ def choose(turn: Turn, session: Session, now: datetime) -> Answer:
 
 
 def confirm(turn: Turn, session: Session, now: datetime) -> Answer:
-    """Put the coupon on its way and hand over the link, which only its holder knows."""
+    """Put the coupon on its way and hand over a card, whose link only its holder knows."""
     coupon_id: int = turn.facts["coupon_id"]
     gift, token = gifts.offer(session, coupon_id, turn.member_id, now=now)
     inbound.end_talk(session, turn.identity_id)
-    text = render(
-        MessageKind.GIFT_OFFERED,
-        name=_plan(session, coupon_id).name,
-        url=turn.page(f"gift/{token}"),
-        ends=turn.local(gift.expires_at),
+    return Card(
+        render(MessageKind.GIFT_TITLE, name=_plan(session, coupon_id).name),
+        render(MessageKind.GIFT_OFFERED, ends=turn.local(gift.expires_at)),
+        turn.page(f"gift/{token}"),
+        is_private=True,
     )
-    return Reply(text, is_private=True)
+
+
+def take_back(turn: Turn, session: Session, now: datetime) -> Answer:
+    """The one coupon that waits for a friend comes back; of several the page lets choose."""
+    waiting = coupons.on_the_way(session, turn.member_id, now)
+    name = ""
+    if len(waiting) == 1:
+        _, plan, gift = waiting[0]
+        gifts.cancel(session, gift.id, turn.member_id, now=now)
+        name = plan.name
+    url = turn.page("coupons?show=on_the_way")
+    return Reply(render(MessageKind.GIFT_TAKEN_BACK, name=name, waiting=len(waiting), url=url))
 
 
 def cancel(turn: Turn, session: Session, _now: datetime) -> Answer:
@@ -83,7 +94,7 @@ def ask_again(turn: Turn, session: Session, now: datetime) -> Answer:
 def _choices(turn: Turn, session: Session, now: datetime) -> list[tuple[Coupon, CouponPlan]]:
     usable = coupons.usable(session, turn.member_id, now)
     giftable = [(coupon, plan) for coupon, plan in usable if coupon.hops < plan.gift_hops]
-    return sorted(giftable, key=lambda pair: (pair[0].expires_at, pair[0].id))[:_MOST]
+    return giftable[:_MOST]
 
 
 def _which(turn: Turn, choices: list[tuple[Coupon, CouponPlan]]) -> Reply:

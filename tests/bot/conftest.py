@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlmodel import Session, select
 
+from bot.fields import Fields
 from bot.inbox import Desk
 from bot.wechat import inbound as wechat
 from store.accounts import Platform
@@ -71,8 +72,7 @@ class Phone:
             return ""
         reply = opened_reply(answer)
         assert reply["ToUserName"] == self.openid
-        content: str = reply["Content"]
-        return content
+        return _words(reply)
 
     @property
     def member_id(self) -> int:
@@ -80,6 +80,14 @@ class Phone:
         with Session(self.desk.database.engine) as session:
             found = select(Identity.member_id).where(Identity.outside_id == self.openid)
             return session.exec(found).one()
+
+
+def _words(reply: Fields) -> str:
+    """A text, or what stands on a card and behind it."""
+    if reply["MsgType"] == "text":
+        return str(reply["Content"])
+    card = reply["Articles"]["item"]
+    return f"{card['Title']}\n{card['Description']}\n{card['Url']}"
 
 
 @pytest.fixture

@@ -309,3 +309,45 @@ def test_two_confirmations_at_once_make_one_gift(li: Phone) -> None:
 
     with li.desk.database.transaction() as session:
         assert len(session.exec(select(Gift)).all()) == 1
+
+
+def test_gift_is_a_card_that_can_be_handed_on(li: Phone) -> None:
+    li.say("你好")
+    _coupon(li, "迎新券")
+    li.say("送券")
+
+    card = li.say("确认")
+
+    title, words, link = card.splitlines()
+    assert title == "送你一张「迎新券」"
+    assert "转发给朋友" in words
+    assert "前有效" in words
+    assert link.startswith("https://x.example/m/gift/")
+
+
+def test_coupon_on_its_way_is_told_and_comes_back_on_a_word(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+    li.say("确认")
+
+    told = li.say("优惠券")
+    back = li.say("收回")
+
+    assert "另有 1 张正在等朋友领" in told
+    assert back.startswith("收回来了，“迎新券”")
+    assert _state(li, coupon_id) is CouponState.AVAILABLE
+    assert li.say("收回").startswith("现在没有等朋友领的券")
+
+
+def test_of_several_gifts_none_comes_back_by_a_word_alone(li: Phone) -> None:
+    li.say("你好")
+    both = [_coupon(li, name) for name in ("迎新券", "生日券")]
+    for words in ("送券", "1", "确认", "送券", "确认"):
+        li.say(words)
+
+    reply = li.say("收回")
+
+    assert "您有 2 张券正在等朋友领" in reply
+    assert "/m/coupons?show=on_the_way" in reply
+    assert [_state(li, one) for one in both] == [CouponState.GIFTING] * 2

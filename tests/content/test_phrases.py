@@ -30,16 +30,20 @@ SAMPLES: dict[MessageKind, dict[str, object]] = {
     MessageKind.WELCOME: {},
     MessageKind.HELP: {},
     MessageKind.POINTS: {"balance": 1280, "expiring": 90, "before": _DAY, "entries": [_ENTRY] * 5},
-    MessageKind.COUPONS: {"coupons": [_COUPON] * 8, "total": 30, "url": _LINK},
+    MessageKind.COUPONS: {
+        "coupons": [_COUPON] * 8,
+        "total": 30,
+        "on_the_way": 3,
+        "url": _LINK,
+    },
     MessageKind.CARD: {"is_member": True, "url": _LINK},
     MessageKind.GUIDE: {"name": "王芳", "shop": "中山路店", "address": "中山路 1 号"},
     MessageKind.GIFT_CHOOSE: {"coupons": [_COUPON] * 9},
     MessageKind.GIFT_CONFIRM: {"name": "迎新券", "hours": 24},
-    MessageKind.GIFT_OFFERED: {
-        "name": "迎新券",
-        "url": _LINK,
-        "ends": datetime(2026, 3, 31, 12, 5, tzinfo=UTC),
-    },
+    MessageKind.GIFT_TITLE: {"name": "迎新券"},
+    MessageKind.GIFT_OFFERED: {"ends": datetime(2026, 3, 31, 12, 5, tzinfo=UTC)},
+    MessageKind.GIFT_CLAIMED: {"name": "迎新券", "friend": "赵＊"},
+    MessageKind.GIFT_TAKEN_BACK: {"name": "", "waiting": 2, "url": _LINK},
     MessageKind.GIFT_NONE: {},
     MessageKind.GIFT_CANCELLED: {},
     MessageKind.STOPPED: {},
@@ -66,7 +70,7 @@ def test_message_without_its_facts_does_not_render() -> None:
 
 
 def test_dates_and_money_read_as_chinese() -> None:
-    text = render(MessageKind.COUPONS, coupons=[_COUPON], total=1, url=_LINK)
+    text = render(MessageKind.COUPONS, coupons=[_COUPON], total=1, on_the_way=0, url=_LINK)
 
     assert "满100元可用" in text
     assert "2026年3月31日前有效" in text

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Sequence
+from urllib.parse import unquote
 
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
@@ -91,7 +92,7 @@ def say(page: Page, words: str) -> None:
 
 
 def give_coupon(page: Page) -> str:
-    """Talk to the bot until it hands out the link for a friend."""
+    """Talk to the bot until it hands out the card for a friend; gives its link."""
     say(page, "送券")
     latest = answers(page).first
     expect(latest).to_contain_text(re.compile("回复前面的数字|送给朋友，对吗"))
@@ -99,8 +100,9 @@ def give_coupon(page: Page) -> str:
         say(page, "1")
     expect(latest).to_contain_text("送给朋友，对吗")
     say(page, "确认")
-    expect(latest).to_contain_text("把这个链接发给朋友")
-    found = _GIFT_LINK.search(latest.inner_text())
+    expect(latest).to_contain_text("转发给朋友")
+    href = latest.get_by_role("link").first.get_attribute("href")
+    found = _GIFT_LINK.search(unquote(href or ""))
     assert found
     return found[0]
 

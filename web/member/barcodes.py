@@ -16,8 +16,11 @@ _WIDTHS = (
     " 412121 111143 111341 131141 114113 114311 411113 411311 113141 114131 311141 411131"
 )
 _WIDTH = 7
-_START_C, _STOP = "211232", "2331112"
-_START_VALUE, _MODULUS = 105, 103
+_START_B, _START_C, _MODULUS = 104, 105, 103
+_STARTS = {_START_B: "211214", _START_C: "211232"}
+_STOP = "2331112"
+# Set B begins at the blank.
+_BLANK = 32
 
 
 def qr(text: str) -> Markup:
@@ -26,9 +29,9 @@ def qr(text: str) -> Markup:
     return Markup(drawn)  # noqa: S704 -- drawn by segno, holds no text of a person
 
 
-def bars(digits: str) -> Markup:
-    """An even number of digits as a Code 128 barcode (set C) that fills the width of its box."""
-    widths = "".join(_words(digits))
+def bars(text: str) -> Markup:
+    """Plain letters and digits as a Code 128 barcode that fills the width of its box."""
+    widths = "".join(_words(text))
     x, drawn = 0, []
     for place, width in enumerate(map(int, widths)):
         if place % 2 == 0:
@@ -38,13 +41,20 @@ def bars(digits: str) -> Markup:
     frame = f'class="bars" viewBox="0 0 {x} 1" preserveAspectRatio="none" role="img"'
     # Crisp edges: a scanner reads where black ends.
     svg = f'<svg {frame} shape-rendering="crispEdges">{path}</svg>'
-    return Markup(svg)  # noqa: S704 -- digits became widths, nothing of the text is left
+    return Markup(svg)  # noqa: S704 -- the text became widths, nothing of it is left
 
 
-def _words(digits: str) -> list[str]:
-    values = [int(digits[at : at + 2]) for at in range(0, len(digits), 2)]
-    check = _START_VALUE + sum(place * value for place, value in enumerate(values, start=1))
-    return [_START_C, *map(_word, [*values, check % _MODULUS]), _STOP]
+def _words(text: str) -> list[str]:
+    start, values = _values(text)
+    check = start + sum(place * value for place, value in enumerate(values, start=1))
+    return [_STARTS[start], *map(_word, [*values, check % _MODULUS]), _STOP]
+
+
+def _values(text: str) -> tuple[int, list[int]]:
+    """The start and the values: pairs of digits (set C) are half as wide as letters (set B)."""
+    if text.isdecimal() and len(text) % 2 == 0:
+        return _START_C, [int(text[at : at + 2]) for at in range(0, len(text), 2)]
+    return _START_B, [ord(letter) - _BLANK for letter in text]
 
 
 def _word(value: int) -> str:

@@ -1,12 +1,14 @@
 """A coupon on its way to a friend, as whoever opens the link sees it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from sqlmodel import Session
 
-from store import gifts
+from content.phrases import initial
+from store import gifts, plan_shops
 from store.coupons import Coupon, CouponKind, CouponPlan, CouponState, Gift, GiftState
 from store.members import Member
 
@@ -36,17 +38,25 @@ class Worth:
 
 @dataclass(frozen=True, slots=True)
 class GiftView:
-    """The page. `giver` is the first character of the name: enough for a friend, no more.
+    """The page; `shops` are those where the coupon counts, none meaning all.
 
-    `code` is shown only to the one who claimed the coupon and still has it.
+    `giver` and `friend` are first characters of names: enough for friends, no more. `code`
+    and `ref` are there only for the one who claimed the coupon and still has it. `is_own` is the
+    giver, who learns how it went; `is_visitor` is somebody without a mobile.
     """
 
     look: Look
     giver: str
+    friend: str
     worth: Worth
+    shops: Sequence[str]
     coupon_expires_at: datetime
     gift_expires_at: datetime
+    is_own: bool = False
+    is_known: bool = False
+    is_visitor: bool = False
     code: str = ""
+    ref: str = ""
 
 
 def read(session: Session, token: str, person: Member | None, *, now: datetime) -> GiftView:
@@ -57,17 +67,27 @@ def read(session: Session, token: str, person: Member | None, *, now: datetime) 
     look = _look(gift, coupon, person.id if person is not None else None, now)
     return GiftView(
         look=look,
-        giver=session.get_one(Member, gift.giver_id).name[:1],
+        giver=_initial(session, gift.giver_id),
+        friend=_initial(session, gift.claimed_by_id),
         worth=worth_of(plan),
+        shops=plan_shops.names(session, plan.id),
         coupon_expires_at=coupon.expires_at,
         gift_expires_at=gift.expires_at,
+        is_own=person is not None and person.id == gift.giver_id,
+        is_known=person is not None,
+        is_visitor=person is not None and person.mobile is None,
         code=coupon.code if look is Look.MINE else "",
+        ref=coupon.ref if look is Look.MINE else "",
     )
 
 
 def worth_of(plan: CouponPlan) -> Worth:
     """What a plan's coupons give."""
     return Worth(plan.name, plan.kind, plan.value, plan.min_spend_fen)
+
+
+def _initial(session: Session, member_id: int | None) -> str:
+    return initial(session.get_one(Member, member_id).name if member_id is not None else "")
 
 
 def _look(gift: Gift, coupon: Coupon, person_id: int | None, now: datetime) -> Look:
