@@ -29,9 +29,10 @@ def build() -> r.Router:
     for intent, handler in HANDLERS.items():
         router.on(r.wants(intent), handler)
     router.on(r.FOLLOWS, follow.greet)
+    router.on(r.SCANS, follow.scan)
     # Only now: someone in a conversation may ask for the points and then go on.
     router.on(r.talking(gift.CHOOSE) | r.talking(gift.CONFIRM), gift.ask_again)
-    router.on(r.SCANS | r.EXPECTS_ANSWER, welcome.help_out)
+    router.on(r.EXPECTS_ANSWER, welcome.help_out)
     return router
 
 

@@ -13,6 +13,7 @@ class Job(StrEnum):
     LAUNCH_CAMPAIGN = "launch_campaign"
     SEND_NOTICE = "send_notice"
     SEND_ANSWER = "send_answer"
+    MAKE_SCENE = "make_scene"
     ATTRIBUTE_ORDER = "attribute_order"
     SWEEP = "sweep"
     PASS_DEADLINES = "pass_deadlines"  # noqa: S105 -- to let pass, not a password

@@ -94,6 +94,8 @@ PARTS = (
     Part("bindings", blanks={"member_id": "NULL"}, hidden=frozenset({"mobile_hash"})),
     Part("ownerships", is_deleted=True),
     Part("friendships", is_deleted=True),
+    # A code counts who came by it, long after their names are forgotten.
+    Part("scene_visits", "identity_id", of="identities", blanks={"identity_id": "NULL"}),
     Part("identities", is_deleted=True),
     # What was said is kept as proof, of somebody who has no name any more.
     Part("consents"),

@@ -12,11 +12,11 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from bot import delivery, notifying
+from bot import delivery, notifying, scene_codes
 from bot.late import send_answer, sweep_answers
 from fatigue import audit
 from guide_tasks import attribution, deadlines, launch
-from store import coupons, gifts, late, notices, points
+from store import coupons, gifts, late, notices, points, scenes
 from store.campaigns import Campaign, CampaignState
 from store.errors import whereabouts
 from store.jobs import Job, after_commit
@@ -112,6 +112,7 @@ def _left_behind(now: datetime) -> dict[Job, SelectOfScalar[int]]:
         Job.LAUNCH_CAMPAIGN: select(Campaign.id).where(Campaign.state == CampaignState.LAUNCHING),
         Job.SEND_ANSWER: late.waiting(now),
         Job.SEND_NOTICE: notices.waiting(now),
+        Job.MAKE_SCENE: scenes.waiting(now),
         Job.ATTRIBUTE_ORDER: select(Order.id).where(col(Order.is_attribution_due)),
         Job.DELIVER_TOUCH: select(Touch.id).where(Touch.state == TouchState.RESERVED),
     }
@@ -126,6 +127,9 @@ _ACTS: Mapping[Job, Callable[[Parts, int], object]] = {
     ),
     Job.SEND_ANSWER: lambda parts, row: send_answer(
         parts.desk, parts.wechat, parts.makers, row, clock=parts.clock
+    ),
+    Job.MAKE_SCENE: lambda parts, row: scene_codes.make(
+        parts.database, parts.wechat, row, clock=parts.clock
     ),
     Job.LAUNCH_CAMPAIGN: _launch,
     Job.ATTRIBUTE_ORDER: _attribute,

@@ -11,6 +11,9 @@ class MessageKind(StrEnum):
     """Every reply the bot can give; the value names the file."""
 
     WELCOME = "welcome"
+    WELCOME_SHOP = "welcome_shop"
+    WELCOME_GUIDE = "welcome_guide"
+    WELCOME_CAMPAIGN = "welcome_campaign"
     HELP = "help"
     POINTS = "points"
     COUPONS = "coupons"

@@ -27,7 +27,19 @@ _COUPON = {
 }
 _ENTRY = {"on": _DAY, "label": "退货扣回", "points": -120}
 SAMPLES: dict[MessageKind, dict[str, object]] = {
-    MessageKind.WELCOME: {},
+    MessageKind.WELCOME: {"occasion": "new"},
+    MessageKind.WELCOME_SHOP: {"occasion": "back", "shop": "中山路店", "address": "中山路 1 号"},
+    MessageKind.WELCOME_GUIDE: {
+        "occasion": "scan",
+        "shop": "中山路店",
+        "guide": "王芳",
+        "is_own": True,
+    },
+    MessageKind.WELCOME_CAMPAIGN: {
+        "occasion": "new",
+        "campaign": "春日回访",
+        "offer": "满100减20元券",
+    },
     MessageKind.HELP: {},
     MessageKind.POINTS: {"balance": 1280, "expiring": 90, "before": _DAY, "entries": [_ENTRY] * 5},
     MessageKind.COUPONS: {
