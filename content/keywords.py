@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from content.phrases import Intent
+from content.spelling import simplified
 
 # The whole message is one of these, after `normal` and without what `trimmed` takes off.
 WHOLE: dict[Intent, frozenset[str]] = {
@@ -66,8 +67,11 @@ _TO_THE_LETTER = frozenset({Intent.STOP, Intent.RESUME, Intent.CONFIRM, Intent.C
 
 
 def normal(text: str) -> str:
-    """The letters and digits of what was typed: full-width folded, upper case, without marks."""
-    folded = unicodedata.normalize("NFKC", text).upper()
+    """The letters and digits of what was typed: full-width folded, upper case, without marks.
+
+    Traditional characters become simplified ones.
+    """
+    folded = simplified(unicodedata.normalize("NFKC", text)).upper()
     return "".join(letter for letter in folded if letter.isalnum())
 
 
@@ -78,9 +82,20 @@ def means(text: str, intent: Intent) -> bool:
     return said in words or (intent not in _TO_THE_LETTER and trimmed(said) in words)
 
 
+def wish(text: str) -> Intent | None:
+    """The wish that the words as a whole are a word for; never an answer to a question."""
+    answers = {Intent.CONFIRM, Intent.CANCEL}
+    return next((one for one in Intent if one not in answers and means(text, one)), None)
+
+
+def joints() -> tuple[str, ...]:
+    """Words that join one wish to another."""
+    return _padding()[2]
+
+
 def trimmed(said: str) -> str:
     """Normal words without the politeness around them."""
-    before, after = _padding()
+    before, after, _ = _padding()
     while True:
         start = next((word for word in before if said.startswith(word) and said != word), "")
         end = next((word for word in after if said.endswith(word) and said != word), "")
@@ -90,8 +105,7 @@ def trimmed(said: str) -> str:
 
 
 @cache
-def _padding() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What may stand before and after a word for a wish, the longest first."""
+def _padding() -> list[tuple[str, ...]]:
+    """What may stand before a word for a wish, after it, and between two; the longest first."""
     lines = (Path(__file__).parent / "padding.txt").read_text().splitlines()
-    before, after = (sorted(line.split(), key=len, reverse=True) for line in lines)
-    return tuple(before), tuple(after)
+    return [tuple(sorted(line.split(), key=len, reverse=True)) for line in lines]
