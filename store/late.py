@@ -40,7 +40,7 @@ def promise(session: Session, row: InboundMessage) -> None:
 
 def take_up(session: Session, row_id: int, *, now: datetime) -> InboundMessage | None:
     """Take a pending answer for a minute; none when it is gone or in somebody's hands."""
-    row = _locked(session, row_id)
+    row = _locked(session, row_id, skip=True)
     if row is None or row.late is not LateState.PENDING:
         return None
     if row.late_due_at is not None and row.late_due_at > now:
@@ -55,6 +55,7 @@ def fence(
     session: Session, row_id: int, *, attempt: int, reply: dict[str, Any], now: datetime
 ) -> InboundMessage | None:
     """Past this point it may have been sent; none when somebody else took it up meanwhile."""
+    # Wait for whoever only looks: to skip would leave the answer lying for a minute.
     row = _locked(session, row_id)
     if row is None or row.late is not LateState.PENDING or row.late_attempts != attempt:
         return None
@@ -115,10 +116,10 @@ def mark_unknown(session: Session, *, now: datetime) -> int:
     return len(changed.all())
 
 
-def _locked(session: Session, row_id: int) -> InboundMessage | None:
+def _locked(session: Session, row_id: int, *, skip: bool = False) -> InboundMessage | None:
     return session.exec(
         select(InboundMessage)
         .where(InboundMessage.id == row_id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=skip)
         .execution_options(populate_existing=True)
     ).one_or_none()
