@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.fields import cdata
 from bot.limits import clip_bytes
-from bot.messages import Answer, Card, Choices, Later, Prompt, Reply, Silence
+from bot.messages import Answer, Card, Choices, Later, Prompt, Reply, Silence, Transfer
 from store import accounts
 
 _KINDS: dict[str, type[Answer]] = {
@@ -15,6 +15,7 @@ _KINDS: dict[str, type[Answer]] = {
     "card": Card,
     "choices": Choices,
     "later": Later,
+    "transfer": Transfer,
     "silence": Silence,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -24,7 +25,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 class Spoken:
     """What a callback is answered with: the same since that second, however often it comes."""
 
-    answer: Prompt
+    answer: Prompt | Transfer
     at: int
 
 
@@ -54,7 +55,7 @@ def at_once(reply: dict[str, Any], secret_key: str) -> Spoken | None:
     if not reply:
         return None
     answer = read(reply, secret_key)
-    return Spoken(answer, reply["at"]) if isinstance(answer, Prompt) else None
+    return Spoken(answer, reply["at"]) if isinstance(answer, Prompt | Transfer) else None
 
 
 def xml(spoken: Spoken, *, to: str, sender: str) -> str:
@@ -65,12 +66,14 @@ def xml(spoken: Spoken, *, to: str, sender: str) -> str:
     )
 
 
-def _content(answer: Prompt) -> str:
+def _content(answer: Prompt | Transfer) -> str:
     match answer:
         case Reply(text=words):
             return f"<MsgType>{cdata('text')}</MsgType><Content>{cdata(words)}</Content>"
         case Card() as card:
             return f"<MsgType>{cdata('news')}</MsgType>{_article(card)}"
+        case Transfer():
+            return f"<MsgType>{cdata('transfer_customer_service')}</MsgType>"
 
 
 def _article(card: Card) -> str:

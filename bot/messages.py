@@ -123,13 +123,18 @@ class Later:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """The message goes on to the agents in WeChat's own customer-service tool."""
+
+
+@dataclass(frozen=True)
 class Silence:
     """Nothing is to be said."""
 
 
 # What a callback can be answered with at once, and what can follow as a message of its own.
 Prompt = Reply | Card
-Answer = Reply | Card | Choices | Later | Silence
+Answer = Reply | Card | Choices | Later | Transfer | Silence
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from store.columns import big_key, link, one_of, status
 from store.errors import NotFound, Refusal
+from store.organisation import HumanDesk
 
 # wechat-oa.md §1.1 and wecom.md §1.1: exactly 43 characters.
 _AES_KEY = re.compile(r"[A-Za-z0-9]{43}")
@@ -51,6 +52,7 @@ class Account(SQLModel, table=True):
     __table_args__ = (
         one_of("platform", Platform, "accounts"),
         one_of("mode", CallbackMode, "accounts"),
+        one_of("human_desk", HumanDesk, "accounts"),
     )
     id: int = big_key()
     brand_id: int = link("brands.id")
@@ -67,6 +69,7 @@ class Account(SQLModel, table=True):
     aes_key_sealed: str
     previous_aes_key_sealed: str | None = None
     notice_template_id: str = ""
+    human_desk: HumanDesk = status(HumanDesk, default=HumanDesk.GUIDE)
     created_at: datetime
 
 
@@ -87,6 +90,7 @@ class AccountForm(BaseModel):
     token: SecretStr
     aes_key: SecretStr
     notice_template_id: str = ""
+    human_desk: HumanDesk = HumanDesk.GUIDE
 
     @field_validator("aes_key")
     @classmethod

@@ -10,12 +10,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Index, func, update
+from sqlalchemy import CheckConstraint, ColumnElement, Index, func, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from store import members
 from store.columns import big_key, link, one_of, status
 from store.errors import NotFound, WrongState
+from store.members import Identity
+from store.notices import Notice, NoticeState
 from store.organisation import Guide, GuideRole, GuideStatus, HumanDesk
 from store.tokens import new_token
 
@@ -54,18 +56,14 @@ class Handover(SQLModel, table=True):
         one_of("ended_by", Ending, "handovers"),
         CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ck_handovers_ended_once"),
         CheckConstraint("desk = 'wechat' OR guide_id IS NOT NULL", name="ck_handovers_somebody"),
-        Index(
-            "uq_handovers_open",
-            "member_id",
-            "brand_id",
-            unique=True,
-            postgresql_where="ended_at IS NULL",
-        ),
+        Index("uq_handovers_open", "identity_id", unique=True, postgresql_where="ended_at IS NULL"),
         Index("ix_handovers_guide", "guide_id", postgresql_where="ended_at IS NULL"),
     )
     id: int = big_key()
     token: str = Field(unique=True, default_factory=new_token)
-    member_id: int = link("members.id", index=False)
+    member_id: int = link("members.id")
+    # Whoever leaves the account takes along what was said there (wechat-oa.md §2.3).
+    identity_id: int = link("identities.id", ondelete="CASCADE")
     brand_id: int = link("brands.id", index=False)
     guide_id: int | None = link("guides.id", index=False, default=None, nullable=True)
     desk: HumanDesk = status(HumanDesk, default=HumanDesk.GUIDE)
@@ -93,7 +91,7 @@ class HandoverLine(SQLModel, table=True):
         ),
     )
     id: int = big_key()
-    handover_id: int = link("handovers.id")
+    handover_id: int = link("handovers.id", ondelete="CASCADE")
     side: Side = status(Side)
     words: str
     said_at: datetime
@@ -116,15 +114,9 @@ class HandoverOver(WrongState):
         super().__init__("hand-over", f"ended ({ended_by})", "gone on with")
 
 
-def current(session: Session, member_id: int, brand_id: int, now: datetime) -> Handover | None:
-    """The talk that mutes the bot for this person now; one whose time is over mutes nothing."""
-    query = select(Handover).where(
-        Handover.member_id == member_id,
-        Handover.brand_id == brand_id,
-        col(Handover.ended_at).is_(None),
-        Handover.expires_at > now,
-    )
-    return session.exec(query).one_or_none()
+def notice_key(handover: Handover) -> str:
+    """The key of the last nudge."""
+    return f"handover-{handover.id}-{handover.nudges}"
 
 
 def lines(session: Session, handover_id: int, *, limit: int = 100) -> Sequence[HandoverLine]:
@@ -158,7 +150,7 @@ def seen_by(session: Session, token: str, guide: Guide) -> Handover:
 
 def begin(
     session: Session,
-    member_id: int,
+    identity: Identity,
     *,
     brand_id: int,
     guide_id: int | None,
@@ -169,19 +161,18 @@ def begin(
 
     One that is open goes on; one whose time is over ends first.
     """
-    member = members.lock(session, member_id)
+    member = members.lock(session, identity.member_id)
     query = select(Handover).where(
-        Handover.member_id == member.id,
-        Handover.brand_id == brand_id,
-        col(Handover.ended_at).is_(None),
+        Handover.identity_id == identity.id, col(Handover.ended_at).is_(None)
     )
-    held = session.exec(query).one_or_none()
+    held = session.exec(query.execution_options(populate_existing=True)).one_or_none()
     if held is not None and held.expires_at > now:
         return held
     if held is not None:
         end(session, held, Ending.LAPSED, now=now)
     fresh = Handover(
         member_id=member.id,
+        identity_id=identity.id,
         brand_id=brand_id,
         guide_id=guide_id,
         desk=HumanDesk.WECHAT if guide_id is None else HumanDesk.GUIDE,
@@ -259,14 +250,34 @@ def end(session: Session, handover: Handover, by: Ending, *, now: datetime) -> N
 
 
 def due(session: Session, now: datetime, *, limit: int) -> Sequence[int]:
-    """Ids of open talks that need a hand: lapsed, with untold lines, or without a guide in post."""
+    """Ids of open talks that need a hand: lapsed, with untold lines, or with nobody who listens."""
     untold = select(HandoverLine.id).where(
         HandoverLine.handover_id == Handover.id,
         HandoverLine.side == Side.MEMBER,
         col(HandoverLine.nudge).is_(None),
     )
     gone = select(Guide.id).where(Guide.id == Handover.guide_id, Guide.status == GuideStatus.LEFT)
+    unheard = select(Notice.id).where(
+        Notice.key == _notice_key(), Notice.state == NoticeState.FAILED
+    )
     is_rested = col(Handover.nudged_at).is_(None) | (col(Handover.nudged_at) <= now - NUDGE_PAUSE)
-    wanted = (col(Handover.expires_at) <= now) | (untold.exists() & is_rested) | gone.exists()
+    wanted = (
+        (col(Handover.expires_at) <= now)
+        | (untold.exists() & is_rested)
+        | gone.exists()
+        | unheard.exists()
+    )
     query = select(Handover.id).where(col(Handover.ended_at).is_(None), wanted)
     return session.exec(query.order_by(col(Handover.id)).limit(limit)).all()
+
+
+def unheard_by(session: Session, handover: Handover) -> set[int]:
+    """The guides whom no nudge about this talk could reach."""
+    query = select(Notice.guide_id).where(
+        col(Notice.key).startswith(f"handover-{handover.id}-"), Notice.state == NoticeState.FAILED
+    )
+    return set(session.exec(query).all())
+
+
+def _notice_key() -> ColumnElement[str]:
+    return func.concat("handover-", Handover.id, "-", Handover.nudges)

@@ -68,8 +68,7 @@ HOLDINGS = (
     Holding("member_tags", key="tag_id", within="tag_id"),
     Holding("suppressions", within="channel", live="lifted_at"),
     Holding("wishes"),
-    # Who is talking with a person for one row goes on there; of two open talks each keeps its own.
-    Holding("handovers", within="brand_id", live="ended_at"),
+    Holding("handovers"),
     Holding("feedbacks", within="given_on"),
     Holding("care_tasks", within="campaign_id"),
     # After the tasks: what was not sent yet for a task that stays would reach kept a second time.

@@ -143,10 +143,16 @@ def conversation(session: Session, identity_id: int, now: datetime) -> Conversat
 
 
 def begin_talk(
-    session: Session, identity_id: int, step: str, *, facts: dict[str, Any], now: datetime
+    session: Session,
+    identity_id: int,
+    step: str,
+    *,
+    facts: dict[str, Any],
+    now: datetime,
+    until: datetime | None = None,
 ) -> None:
-    """Start a conversation, in place of any other."""
-    fresh = {"step": step, "facts": facts, "expires_at": now + CONVERSATION_LIFE}
+    """Start a conversation, in place of any other; it lapses after ten minutes or at `until`."""
+    fresh = {"step": step, "facts": facts, "expires_at": until or now + CONVERSATION_LIFE}
     session.execute(
         insert(Conversation)
         .values(identity_id=identity_id, version=1, **fresh)

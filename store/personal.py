@@ -61,6 +61,13 @@ _NEWS_OF_SALES = (
     "key IN (SELECT 'sale-' || sales.id FROM attributions AS sales"
     " JOIN care_tasks AS told ON told.id = sales.care_task_id WHERE told.member_id = ANY(:ids))"
 )
+_NEWS_OF_TALKS = (
+    "key IN (SELECT 'handover-' || talks.id || '-' || number FROM handovers AS talks,"
+    " generate_series(1, talks.nudges) AS number WHERE talks.member_id = ANY(:ids)"
+    " UNION SELECT 'feedback-' || given.id FROM feedbacks AS given"
+    " WHERE given.member_id = ANY(:ids))"
+)
+_NO_WORDS = 'message || \'{"title": "", "text": "", "rows": []}\''
 _NOBODY: Mapping[str, str] = {
     "card_no": _NEW_TOKEN,
     "external_id": "NULL",
@@ -92,6 +99,11 @@ PARTS = (
     Part("grants", is_deleted=True),
     Part("inbound_messages", blanks=_MESSAGE, hidden=frozenset({"platform_id"})),
     Part("bindings", blanks={"member_id": "NULL"}, hidden=frozenset({"mobile_hash"})),
+    Part("notices", where=_NEWS_OF_TALKS, blanks={"message": _NO_WORDS}),
+    Part("handover_lines", "handover_id", of="handovers", is_deleted=True),
+    Part("handovers", "identity_id", of="identities", is_deleted=True),
+    Part("handovers", is_deleted=True, hidden=frozenset({"token"})),
+    Part("feedbacks", blanks={"words": "''"}),
     Part("ownerships", is_deleted=True),
     Part("friendships", is_deleted=True),
     # A code counts who came by it, long after their names are forgotten.
@@ -99,6 +111,7 @@ PARTS = (
     Part("identities", is_deleted=True),
     # What was said is kept as proof, of somebody who has no name any more.
     Part("consents"),
+    Part("wishes"),
     Part("suppressions", is_deleted=True),
     Part("member_tags", is_deleted=True),
     Part("member_facts", is_deleted=True),

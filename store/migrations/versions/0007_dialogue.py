@@ -18,6 +18,7 @@ _MOMENT = sa.DateTime(timezone=True)
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     _place_shops()
+    _add_desks()
     _make_wishes()
     _make_handovers()
     _make_feedbacks()
@@ -36,6 +37,11 @@ def _place_shops() -> None:
         " AND latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180",
     )
     _add_text("guides", "contact_url")
+
+
+def _add_desks() -> None:
+    _add_text("accounts", "human_desk", _states("humandesk", _DESKS), default="guide")
+    op.create_check_constraint("ck_accounts_human_desk", "accounts", _one_of("human_desk", _DESKS))
 
 
 def _make_wishes() -> None:
@@ -64,6 +70,7 @@ def _make_handovers() -> None:
         _key(),
         sa.Column("token", sa.String(), nullable=False),
         _link("member_id", "members"),
+        _link("identity_id", "identities", ondelete="CASCADE"),
         _link("brand_id", "brands"),
         _link("guide_id", "guides", nullable=True),
         sa.Column("desk", _states("humandesk", _DESKS), nullable=False),
@@ -85,10 +92,12 @@ def _make_handovers() -> None:
     op.create_index(
         "uq_handovers_open",
         "handovers",
-        ["member_id", "brand_id"],
+        ["identity_id"],
         unique=True,
         postgresql_where="ended_at IS NULL",
     )
+    for name in ("member_id", "identity_id"):
+        op.create_index(f"ix_handovers_{name}", "handovers", [name])
     op.create_index(
         "ix_handovers_guide", "handovers", ["guide_id"], postgresql_where="ended_at IS NULL"
     )
@@ -100,7 +109,7 @@ def _make_lines() -> None:
     op.create_table(
         "handover_lines",
         _key(),
-        _link("handover_id", "handovers"),
+        _link("handover_id", "handovers", ondelete="CASCADE"),
         sa.Column("side", _states("side", sides), nullable=False),
         sa.Column("words", sa.String(), nullable=False),
         sa.Column("said_at", _MOMENT, nullable=False),
@@ -163,8 +172,11 @@ def _key() -> sa.Column[int]:
     return sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False)
 
 
-def _link(name: str, table: str, *, nullable: bool = False) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger(), sa.ForeignKey(f"{table}.id"), nullable=nullable)
+def _link(
+    name: str, table: str, *, nullable: bool = False, ondelete: str | None = None
+) -> sa.Column[int]:
+    target = sa.ForeignKey(f"{table}.id", ondelete=ondelete)
+    return sa.Column(name, sa.BigInteger(), target, nullable=nullable)
 
 
 def _states(name: str, values: tuple[str, ...]) -> sa.Enum:
@@ -180,6 +192,7 @@ def downgrade() -> None:
     _allow_notices("card", "sale")
     for table in ("feedbacks", "handover_lines", "handovers", "wishes"):
         op.drop_table(table)
+    op.drop_column("accounts", "human_desk")
     op.drop_column("guides", "contact_url")
     for name in ("longitude", "latitude", "phone", "district"):
         op.drop_column("shops", name)
