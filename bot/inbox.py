@@ -15,6 +15,7 @@ from sqlmodel import Session
 from bot import answers
 from bot.answers import Spoken
 from bot.envelope import FRESH
+from bot.keyring import Keyring
 from bot.messages import Answer, Choices, Later
 from store import accounts, inbound, late
 from store.accounts import Credentials, Platform, UnknownAccount
@@ -40,6 +41,7 @@ class Desk:
     wait_ms: int = 3000
     # How far a callback's time may be from ours, so that an old one cannot be played again.
     fresh: timedelta = FRESH
+    keyring: Keyring = field(default_factory=Keyring, repr=False)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def talking(step: str) -> Filter:
     return Filter(lambda turn: turn.step == step and isinstance(turn.message, Text))
 
 
+TYPED = Filter(lambda turn: isinstance(turn.message, Text))
 NUMBER = Filter(lambda turn: keywords.normal(turn.words).isdecimal())
 FOLLOWS = Filter(lambda turn: isinstance(turn.message, Follow))
 SCANS = Filter(lambda turn: isinstance(turn.message, Scan))
@@ -83,7 +84,7 @@ class Router:
 
     def answer(self, turn: Turn, session: Session, now: datetime) -> Outcome:
         """The answer of the first handler that fits; what a failed one wrote is undone."""
-        handler = self._handler(turn)
+        handler = self.handler(turn)
         try:
             with session.begin_nested():
                 return Outcome(handler(turn, session, now))
@@ -100,7 +101,8 @@ class Router:
             _log.error("A handler failed on a %s: %s.", kind, whereabouts(fault))
             return Outcome(Reply(phrases.FAULT), is_fault=True)
 
-    def _handler(self, turn: Turn) -> Handler:
+    def handler(self, turn: Turn) -> Handler:
+        """The one that a turn goes to."""
         for wanted, handler in self._routes:
             if wanted.test(turn):
                 return handler

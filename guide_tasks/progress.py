@@ -1,7 +1,9 @@
 """A care task's way: opened, edited, sent or skipped by the guide; then settled and answered."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from content.pieces import MAX_BYTES
@@ -25,6 +27,11 @@ from store.touches import Channel, Evidence, Touch, TouchState
 # A member who writes within a week of a touch is taken to answer it.
 _REPLY_WINDOW = timedelta(days=7)
 _UNANSWERED = frozenset({TaskState.SENT, TaskState.DELIVERED})
+_AWAITING = text("""
+    SELECT member_id FROM care_tasks
+    WHERE member_id = ANY(CAST(:members AS bigint[])) AND sent_at > :since
+      AND state IN ('sent', 'delivered')
+""")
 # How long a slot is held for a worker to come; a guide's word is not lost in a short outage.
 _GUIDE_LEASE_MINUTES = 60
 
@@ -192,6 +199,12 @@ def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
     ).first()
     if task is not None and task.state in _UNANSWERED:
         move_task(task, TaskState.REPLIED, now=now)
+
+
+def awaiting_answer(session: Session, member_ids: Collection[int], *, now: datetime) -> set[int]:
+    """Those of the members whose next word counts as the answer to a task."""
+    facts = {"members": list(member_ids), "since": now - _REPLY_WINDOW}
+    return set(session.connection().execute(_AWAITING, facts).scalars())
 
 
 def open_picks(session: Session, token: str, *, now: datetime) -> CareTask:

@@ -29,6 +29,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.templates = make_templates(parts.zone)
     errors.install(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_route("/wechat/{account}", doors.WechatDoor(parts).__call__, methods=["POST"])
     for router in (doors.router, operations.router, console.router, workbench.router):
         app.include_router(router, include_in_schema=False)
     app.include_router(member_pages.router, include_in_schema=False)

@@ -5,19 +5,20 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot import answers, inbox, routes
+from bot import inbox, routes
 from bot.inbox import Desk, Handled
 from bot.messages import Act, Leaving, Report, Silence, Turn, is_spoken
+from bot.router import Handler
 from bot.wechat import crypto, windows
-from bot.wechat.parsing import Said, read
+from bot.wechat.parsing import Said
+from bot.wechat.push import NOTHING_TO_SAY, Push, open_push, sealed
 from guide_tasks import progress
 from store import erasure, inbound, members
 from store.accounts import Credentials, Platform
 from store.inbound import Heard, InboundMessage, InboundState
 from store.members import Identity, IdentityChannel
 
-# The bare answer that stops WeChat from asking again (wechat-oa.md §3).
-NOTHING_TO_SAY = "success"
+__all__ = ["NOTHING_TO_SAY", "answer", "handler_of", "receive", "verify"]
 
 _ROUTER = routes.build()
 
@@ -31,19 +32,24 @@ def verify(desk: Desk, code: str, query: Mapping[str, str], *, now: datetime) ->
 def receive(desk: Desk, code: str, query: Mapping[str, str], body: bytes, *, now: datetime) -> str:
     """Take one push and give the body of the answer: encrypted XML, or `success`.
 
-    Refuses with `UnknownAccount`, `BadCallback` (answer 403, say nothing) and `Busy` (answer 503).
+    Refuses as `open_push` and `answer` do.
     """
-    account = inbox.account_behind(desk, code, Platform.WECHAT)
-    opened = crypto.open_body(account, query, body, now=now, fresh=desk.fresh)
-    said = read(opened.plain)
+    return answer(desk, open_push(desk, code, query, body, now=now), now=now)
+
+
+def answer(desk: Desk, push: Push, *, now: datetime) -> str:
+    """Handle an open push, once, and give the body of the answer; `Busy` means 503."""
+    account, said = push.account, push.said
     heard = Heard(account.account_id, said.platform_id, _person(said), said.kind, said.payload)
     spoken = inbox.answer_once(
         desk, heard, lambda session, row: _handle(session, desk, account, row, said, now), now=now
     )
-    if spoken is None:
-        return NOTHING_TO_SAY
-    reply = answers.xml(spoken, to=said.sender, sender=said.receiver)
-    return crypto.seal_reply(account, opened, reply, now=now)
+    return sealed(push, spoken, now=now)
+
+
+def handler_of(turn: Turn) -> Handler:
+    """The handler that a turn of this account goes to."""
+    return _ROUTER.handler(turn)
 
 
 def _handle(

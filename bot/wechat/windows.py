@@ -27,12 +27,13 @@ def open_all(
                 template_id=template_id,
             )
         return
-    trigger = _trigger(message)
+    trigger = trigger_of(message)
     if trigger is not None:
         open_window(session, row.member_id, trigger, account=account, source_id=source, now=now)
 
 
-def _trigger(message: Act) -> Trigger | None:
+def trigger_of(message: Act) -> Trigger | None:
+    """What the platform takes the message for."""
     if is_spoken(message):
         return Trigger.MESSAGE
     by_kind: dict[type, Trigger] = {

@@ -1,0 +1,57 @@
+"""A lane: what arrives while others are being served is served together, next."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from fastapi.concurrency import run_in_threadpool
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Lane(Generic[Item, Result]):
+    """Hands waiting items to `act` in batches, so that a trip to the database is shared.
+
+    Nobody waits for a batch to fill: an item that finds a hand free goes at once. A failure of
+    `act` is that of every item in its batch.
+    """
+
+    def __init__(
+        self,
+        act: Callable[[Sequence[Item]], Sequence[Result]],
+        *,
+        hands: int = 2,
+        most: int = 32,
+    ) -> None:
+        self._act, self._hands, self._most = act, hands, most
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._busy: set[asyncio.Task[None]] = set()
+
+    async def put(self, item: Item) -> Result:
+        """The result for one item."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._busy) < self._hands:
+            task = asyncio.create_task(self._serve())
+            self._busy.add(task)
+            task.add_done_callback(self._busy.discard)
+        return await future
+
+    async def _serve(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            try:
+                results = await run_in_threadpool(self._act, [item for item, _ in batch])
+            except Exception as fault:  # noqa: BLE001 -- every one of the batch must hear of it
+                _settle(batch, fault)
+            else:
+                for (_, future), result in zip(batch, results, strict=True):
+                    if not future.done():
+                        future.set_result(result)
+
+
+def _settle(batch: Sequence[tuple[object, asyncio.Future[Result]]], fault: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(fault)
