@@ -138,6 +138,14 @@ Answer = Reply | Card | Choices | Later | Transfer | Silence
 
 
 @dataclass(frozen=True)
+class Wits:
+    """What helps with words that no rule knows: the model of sentences, a language model."""
+
+    understands: bool = True
+    asks_model: bool = False
+
+
+@dataclass(frozen=True)
 class Turn:
     """One message of a person whom the door has verified; handlers know nobody else's ids."""
 
@@ -148,6 +156,7 @@ class Turn:
     zone: ZoneInfo
     step: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    wits: Wits = Wits()
 
     @property
     def words(self) -> str:

@@ -1,7 +1,17 @@
 """Which words, taps and events lead to which handler, for the members' bot."""
 
 from bot import router as r
-from bot.handlers import card, coupons, follow, gift, guide, points, preferences, welcome
+from bot.handlers import (
+    card,
+    coupons,
+    follow,
+    free_words,
+    gift,
+    guide,
+    points,
+    preferences,
+    welcome,
+)
 from content import keywords, phrases
 from content.phrases import Intent
 
@@ -16,6 +26,8 @@ HANDLERS: dict[Intent, r.Handler] = {
     Intent.RESUME: preferences.resume,
     Intent.HELP: welcome.help_out,
     Intent.GREETING: welcome.help_out,
+    Intent.THANKS: welcome.not_at_all,
+    Intent.CANCEL: welcome.let_be,
 }
 
 
@@ -32,6 +44,7 @@ def build() -> r.Router:
     router.on(r.SCANS, follow.scan)
     # Only now: someone in a conversation may ask for the points and then go on.
     router.on(r.talking(gift.CHOOSE) | r.talking(gift.CONFIRM), gift.ask_again)
+    router.on(r.TYPED, free_words.answering(HANDLERS))
     router.on(r.EXPECTS_ANSWER, welcome.help_out)
     return router
 

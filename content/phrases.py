@@ -71,6 +71,18 @@ POINTS_LABELS: dict[EntryKind, str] = {
 COUPON_STATES: dict[CouponState, str] = {
     CouponState.AVAILABLE: "可使用",
     CouponState.GIFTING: "赠送中",
+# What is asked before anything changes that nobody said outright.
+SURE: dict[Intent, str] = {
+    Intent.STOP: "要我停止给您发送营销和关怀消息吗？",
+    Intent.RESUME: "要恢复接收我们的消息吗？",
+    Intent.PAUSE: "要先暂停一阵子，不给您发消息吗？",
+    Intent.PREFERENCES: "要我少给您发一点消息吗？",
+    Intent.HUMAN: "要我请一位同事来回复您吗？",
+}
+WHICH = "您是想问哪一件？点一下就好。"
+NEITHER = "都不是"
+RATHER_NOT = "不用了"
+AI_LABEL = "（以上由 AI 生成，仅供参考）"
     CouponState.REDEEMED: "已使用",
     CouponState.EXPIRED: "已过期",
     CouponState.REVOKED: "已收回",

@@ -15,6 +15,8 @@ class MessageKind(StrEnum):
     WELCOME_GUIDE = "welcome_guide"
     WELCOME_CAMPAIGN = "welcome_campaign"
     HELP = "help"
+    LET_BE = "let_be"
+    NOT_AT_ALL = "not_at_all"
     POINTS = "points"
     COUPONS = "coupons"
     CARD = "card"

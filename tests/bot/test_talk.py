@@ -135,7 +135,7 @@ def test_resume_lifts_the_stop(li: Phone) -> None:
     assert stop.lifted_at == li.now
 
 
-def test_story_with_a_keyword_in_it_is_not_a_command(li: Phone) -> None:
+def test_story_is_understood_by_its_meaning(li: Phone) -> None:
     reply = li.say("我昨天在你们店里买了茶，店员说有积分可是我没有看到")
 
     assert reply.startswith("我能帮您")

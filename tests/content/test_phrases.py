@@ -41,6 +41,8 @@ SAMPLES: dict[MessageKind, dict[str, object]] = {
         "offer": "满100减20元券",
     },
     MessageKind.HELP: {},
+    MessageKind.LET_BE: {},
+    MessageKind.NOT_AT_ALL: {},
     MessageKind.POINTS: {"balance": 1280, "expiring": 90, "before": _DAY, "entries": [_ENTRY] * 5},
     MessageKind.COUPONS: {
         "coupons": [_COUPON] * 8,

@@ -1,0 +1,51 @@
+"""Words that no rule knows: understood by meaning, handed to a language model, or met with help."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlmodel import Session
+
+from bot import understanding
+from bot.handlers.welcome import help_out
+from bot.messages import Answer, Choices, Later, Turn
+from bot.router import Handler
+from bot.understanding import Understood
+from content import phrases
+from content.phrases import INTENT_LABELS, Intent
+
+# Who makes the answer that a language model is asked for (`bot.llm`).
+ASK_MODEL = "ask_model"
+# Nothing but these is done on a guess: they show something, or ask before they do anything.
+HARMLESS = frozenset(
+    {Intent.POINTS, Intent.POINTS_SHOP, Intent.COUPONS, Intent.GIFT, Intent.CARD, Intent.BIND}
+    | {Intent.ORDERS, Intent.SHOPS, Intent.GUIDE, Intent.PROFILE, Intent.FEEDBACK, Intent.PRIVACY}
+    | {Intent.HELP, Intent.GREETING, Intent.THANKS}
+)
+
+
+def answering(handlers: Mapping[Intent, Handler]) -> Handler:
+    """The handler of what is typed freely; what it understands goes to one of `handlers`."""
+
+    def answer(turn: Turn, session: Session, now: datetime) -> Answer:
+        found = understanding.understand(turn.words) if turn.wits.understands else Understood()
+        wish = found.intent
+        if wish is not None and wish in handlers:
+            return handlers[wish](turn, session, now) if wish in HARMLESS else sure(wish)
+        choices = [one for one in found.choices if one in handlers]
+        if choices:
+            return which(choices)
+        return Later(ASK_MODEL) if turn.wits.asks_model else help_out(turn, session, now)
+
+    return answer
+
+
+def which(intents: list[Intent]) -> Choices:
+    """Ask which of the wishes it is; nothing is a choice, too."""
+    items = [(one.value, INTENT_LABELS[one]) for one in intents if one is not Intent.HELP]
+    return Choices(phrases.WHICH, (*items, (Intent.HELP.value, phrases.NEITHER)))
+
+
+def sure(intent: Intent) -> Choices:
+    """Ask before something changes; only the tap does it."""
+    yes = (intent.value, INTENT_LABELS[intent])
+    return Choices(phrases.SURE[intent], (yes, (Intent.CANCEL.value, phrases.RATHER_NOT)))
