@@ -131,8 +131,8 @@ def seal_reply(account: Credentials, opened: Opened, xml: str, *, now: datetime)
 
 def _cipher(aes_key: str) -> Any:
     cipher = BasePrpCrypto(_decoded(aes_key))
-    # wechatpy draws the random start without a cryptographic source.
-    cipher.get_random_string = lambda: secrets.token_hex(_RANDOM_BYTES // 2)
+    # wechatpy draws the random start without a cryptographic source, and from letters only.
+    cipher.get_random_string = lambda: secrets.token_bytes(_RANDOM_BYTES)
     return cipher
 
 

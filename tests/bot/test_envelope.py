@@ -2,6 +2,7 @@
 
 import base64
 import json
+import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.envelope import MAX_BODY_BYTES, check_signature, open_body, seal_reply, sign
-from bot.fields import BadCallback
+from bot.envelope import MAX_BODY_BYTES, Opened, check_signature, open_body, seal_reply, sign
+from bot.fields import BadCallback, parse
 from bot.wechat import crypto as wechat
 from bot.wecom import crypto as wecom
 from sandbox.crypto import seal
@@ -63,6 +64,29 @@ def test_push_opens_to_the_published_text(vector: dict[str, Any]) -> None:
     opened = open_body(_account_of(vector), query, body, now=_then(vector))
 
     assert opened.plain.decode() == vector["plaintext"]
+
+
+@pytest.mark.parametrize("vector", _VECTORS["seals"], ids=lambda vector: vector["id"])
+def test_reply_seals_to_the_published_ciphertext(
+    vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"token": TOKEN, "timestamp": "1409735669", "nonce": "77"} | vector
+    account = credentials(
+        app_id=vector["receiver"], token=facts["token"], aes_key=vector["aes_key"]
+    )
+    opened = Opened(b"", vector["aes_key"], facts["nonce"], facts["token"])
+    random = bytes.fromhex(vector["random_hex"])
+    monkeypatch.setattr(secrets, "token_bytes", lambda length: random[:length])
+
+    outer = parse(seal_reply(account, opened, vector["plaintext"], now=_then(facts)).encode())
+
+    signed = sign(facts["token"], facts["timestamp"], facts["nonce"], vector["encrypt"])
+    assert outer == {
+        "Encrypt": vector["encrypt"],
+        "MsgSignature": facts.get("signature", signed),
+        "TimeStamp": facts["timestamp"],
+        "Nonce": facts["nonce"],
+    }
 
 
 @pytest.mark.parametrize("vector", _SIGNED, ids=lambda vector: vector["id"])
