@@ -1,6 +1,7 @@
 """Which words, taps and events lead to which handler, for the members' bot."""
 
 from bot import router as r
+from bot import talks
 from bot.handlers import (
     card,
     coupons,
@@ -12,7 +13,7 @@ from bot.handlers import (
     preferences,
     welcome,
 )
-from content import keywords, phrases
+from content import phrases
 from content.phrases import Intent
 
 # Who serves a wish: said in a word, tapped, understood, or asked for by a language model.
@@ -26,6 +27,7 @@ HANDLERS: dict[Intent, r.Handler] = {
     Intent.RESUME: preferences.resume,
     Intent.HELP: welcome.help_out,
     Intent.GREETING: welcome.help_out,
+    **talks.HANDLERS,
     Intent.THANKS: welcome.not_at_all,
     Intent.CANCEL: welcome.let_be,
 }
@@ -34,14 +36,15 @@ HANDLERS: dict[Intent, r.Handler] = {
 def build() -> r.Router:
     """The router of the official account."""
     router = r.Router(otherwise=follow.stay_silent)
-    # A clear "stop" counts even in the middle of a conversation.
-    router.on(r.says_exactly(keywords.HARD_STOPS), preferences.stop)
+    talks.add_first(router)
     _add_gift_talk(router)
+    talks.add_talks(router)
     router.on(r.says_exactly(phrases.TAKE_BACK), gift.take_back)
     for intent, handler in HANDLERS.items():
         router.on(r.wants(intent), handler)
     router.on(r.FOLLOWS, follow.greet)
     router.on(r.SCANS, follow.scan)
+    talks.add_last(router)
     # Only now: someone in a conversation may ask for the points and then go on.
     router.on(r.talking(gift.CHOOSE) | r.talking(gift.CONFIRM), gift.ask_again)
     router.on(r.TYPED, free_words.answering(HANDLERS))

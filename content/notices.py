@@ -3,9 +3,12 @@
 A message is `{"title", "text", "rows": [[label, value], …], "url"}`; the channel gives it its form.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
+
+_LAST_WORDS = 3
+_LONGEST_LINE = 120
 
 
 def task_card(
@@ -35,3 +38,51 @@ def sale(*, member: str, sales_fen: int, commission_fen: int, url: str) -> dict[
         ],
         "url": url,
     }
+
+
+def handover(*, member: str, lines: list[str], is_first: bool, url: str) -> dict[str, Any]:
+    """A member asks for a person, or has said more since; the newest words stand last."""
+    who = masked(member)
+    return {
+        "title": f"{who}想和您说话" if is_first else f"{who}又说了 {len(lines)} 句",
+        "text": one_line("；".join(lines[-_LAST_WORDS:])),
+        "rows": [["顾客", who], ["新消息", f"{len(lines)} 条"]],
+        "url": url,
+    }
+
+
+def poor_rating(
+    *, member: str, score: int, deadline_at: datetime, zone: ZoneInfo, url: str
+) -> dict[str, Any]:
+    """A member is not content, and somebody has to make it good."""
+    local = deadline_at.astimezone(zone)
+    return {
+        "title": f"{masked(member)}给了 {score} 分，请跟进",
+        "text": "顾客对这次购物不满意。先道歉，问清楚，再把事情办好；话术已经备好。",
+        "rows": [
+            ["评分", f"{score} / 5"],
+            ["请在此前联系", f"{local.month}月{local.day}日 {local:%H:%M}"],
+        ],
+        "url": url,
+    }
+
+
+def poor_rating_line(score: int) -> str:
+    """Why a member is on the list, in one line."""
+    return f"刚给了 {score} 分，还没人回应。"
+
+
+def amends_campaign(day: date) -> str:
+    """What the tasks of a day's poor ratings are gathered under."""
+    return f"差评跟进 · {day.year}年{day.month}月{day.day}日"
+
+
+def masked(name: str) -> str:
+    """A member's name as a message in WeCom may show it."""
+    return f"{name[0]}**" if name else "一位顾客"
+
+
+def one_line(words: str) -> str:
+    """Words without line breaks, and no longer than a card shows."""
+    flat = " ".join(words.split())
+    return flat if len(flat) <= _LONGEST_LINE else f"{flat[:_LONGEST_LINE]}…"

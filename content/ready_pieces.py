@@ -8,7 +8,16 @@ from content.pieces import PieceForm, publish
 from store.pieces import ContentPiece
 from store.touches import Category
 
+AMENDS = PieceForm(
+    "amends",
+    "差评跟进",
+    "amends",
+    Category.CARE,
+    "{{ name }}您好，我是{{ shop }}的{{ guide }}。看到您这次的评价，让您失望了，实在抱歉。"
+    "方便说说当时的情况吗？我来负责到底。",
+)
 READY_PIECES = (
+    AMENDS,
     PieceForm(
         "care_picks",
         "老客关怀 · 专属好物",

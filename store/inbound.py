@@ -13,6 +13,8 @@ from store.columns import big_key, json_column, link, one_of, status
 from store.errors import WrongState
 
 CONVERSATION_LIFE = timedelta(minutes=10)
+# A voice that WeChat recognised holds words too.
+_TYPED = ("text", "voice")
 
 
 class InboundState(StrEnum):
@@ -140,6 +142,23 @@ def conversation(session: Session, identity_id: int, now: datetime) -> Conversat
         .where(Conversation.identity_id == identity_id, Conversation.expires_at > now)
         .with_for_update()
     ).one_or_none()
+
+
+def last_words(session: Session, member_id: int, *, now: datetime, limit: int = 3) -> list[str]:
+    """What the person last wrote to the bot within a talk's life and was answered, oldest first."""
+    query = (
+        select(InboundMessage.payload)
+        .where(
+            InboundMessage.member_id == member_id,
+            InboundMessage.received_at > now - CONVERSATION_LIFE,
+            InboundMessage.state == InboundState.ANSWERED,
+            col(InboundMessage.kind).in_(_TYPED),
+        )
+        .order_by(col(InboundMessage.received_at).desc(), col(InboundMessage.id).desc())
+        .limit(limit)
+    )
+    said = [str(payload.get("content", "")) for payload in session.exec(query)]
+    return [words for words in reversed(said) if words]
 
 
 def begin_talk(

@@ -100,16 +100,19 @@ def _km(latitude: float, longitude: float) -> ColumnElement[float]:
     return 2 * EARTH_KM * func.asin(func.sqrt(func.least(1.0, chord)))
 
 
-def in_place(session: Session, brand_id: int, words: str, *, limit: int = 5) -> list[Found]:
+def in_place(
+    session: Session, brand_id: int, words: str, *, is_by_name: bool = True, limit: int = 5
+) -> list[Found]:
     """The shops of the city or district that the words name; else those whose own name holds them.
 
     A place may be named with or without its last character ("city", "district"). Who names both
     gets the shops of that district in that city only.
     """
     named = _named(session, brand_id, words)
+    where: ColumnElement[bool]
     if named:
         where = tuple_(col(Shop.city), col(Shop.district)).in_(named)
-    elif _SHORTEST_NAME <= len(words) <= _LONGEST_NAME:
+    elif is_by_name and _SHORTEST_NAME <= len(words) <= _LONGEST_NAME:
         where = or_(*(col(part).contains(words, autoescape=True) for part in _TEXTS))
     else:
         return []

@@ -32,6 +32,18 @@ class MessageKind(StrEnum):
     STOPPED = "stopped"
     RESUMED = "resumed"
     GUIDE_DESK = "guide_desk"
+    PREFERENCES_CHANGED = "preferences_changed"
+    SHOPS = "shops"
+    SHOPS_WHERE = "shops_where"
+    HANDED_OVER = "handed_over"
+    HANDOVER_NOBODY = "handover_nobody"
+    HANDOVER_MUTED = "handover_muted"
+    HANDOVER_ENDED = "handover_ended"
+    FEEDBACK_ASK = "feedback_ask"
+    FEEDBACK_GIVEN = "feedback_given"
+    FEEDBACK_KEPT = "feedback_kept"
+    ATTACHMENT = "attachment"
+    TALK_LEFT = "talk_left"
 
 
 def _day(value: date) -> str:

@@ -26,6 +26,14 @@ _COUPON = {
     "code": "A" * 12,
 }
 _ENTRY = {"on": _DAY, "label": "退货扣回", "points": -120}
+_SHOP = {
+    "name": "知味 · 中山路店",
+    "far": "1.2 公里",
+    "hours": "快打烊了，22:00 关门（还有 20 分钟）",
+    "phone": "0571-88886666",
+    "address": "浙江省杭州市上城区中山中路 1 号一层 101 室",
+}
+
 SAMPLES: dict[MessageKind, dict[str, object]] = {
     MessageKind.WELCOME: {"occasion": "new"},
     MessageKind.WELCOME_SHOP: {"occasion": "back", "shop": "中山路店", "address": "中山路 1 号"},
@@ -51,7 +59,42 @@ SAMPLES: dict[MessageKind, dict[str, object]] = {
         "url": _LINK,
     },
     MessageKind.CARD: {"is_member": True, "url": _LINK},
-    MessageKind.GUIDE: {"name": "王芳", "shop": "中山路店", "address": "中山路 1 号"},
+    MessageKind.GUIDE: {
+        "name": "王芳",
+        "shop": "中山路店",
+        "hours": "营业中，22:00 打烊",
+        "phone": "0571-88886666",
+        "address": "中山路 1 号",
+        "has_code": True,
+        "url": _LINK,
+    },
+    MessageKind.PREFERENCES_CHANGED: {
+        "what": "pause",
+        "channels": "公众号消息、公众号通知",
+        "until": datetime(2026, 5, 1, tzinfo=UTC),
+        "url": _LINK,
+    },
+    MessageKind.SHOPS: {
+        "title": "离您最近的门店",
+        "shops": [_SHOP] * 5,
+        "asks": True,
+        "url": _LINK,
+    },
+    MessageKind.SHOPS_WHERE: {
+        "missing": "拉萨",
+        "cities": ["杭州"] * 12,
+        "more": True,
+        "url": _LINK,
+    },
+    MessageKind.HANDED_OVER: {"name": "王芳", "shop": "中山路店", "opens": "明天 10:00 "},
+    MessageKind.HANDOVER_NOBODY: {},
+    MessageKind.HANDOVER_MUTED: {"name": "王芳"},
+    MessageKind.HANDOVER_ENDED: {"by": "guide", "name": "王芳"},
+    MessageKind.FEEDBACK_ASK: {"bought_on": _DAY, "shop": "中山路店"},
+    MessageKind.FEEDBACK_GIVEN: {"is_poor": True, "score": 1, "guide": "王芳"},
+    MessageKind.FEEDBACK_KEPT: {"is_poor": True, "guide": "王芳"},
+    MessageKind.ATTACHMENT: {"what": "image"},
+    MessageKind.TALK_LEFT: {},
     MessageKind.GIFT_CHOOSE: {"coupons": [_COUPON] * 9},
     MessageKind.GIFT_CONFIRM: {"name": "迎新券", "hours": 24},
     MessageKind.GIFT_TITLE: {"name": "迎新券"},

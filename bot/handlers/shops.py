@@ -1,0 +1,115 @@
+"""Shops: the nearest to a place that was sent, those of a city or district, and their hours."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session
+
+from bot.messages import Answer, Place, Reply, Turn
+from content import talk_words
+from content.keywords import normal
+from content.messages import MessageKind, render
+from store import inbound, relations, shops
+from store.members import Member
+from store.organisation import Brand, Shop
+from store.shops import Found
+
+WHERE = "shops_where"
+_MOST_CITIES = 12
+
+
+def show(turn: Turn, session: Session, now: datetime) -> Answer:
+    """The shops of the place that the words name; else the own shop, and a question where."""
+    member = session.get_one(Member, turn.member_id)
+    found = shops.in_place(session, member.brand_id, normal(turn.words), is_by_name=False)
+    if found:
+        return _listed(turn, session, found, now, title=_place_of(found))
+    inbound.begin_talk(session, turn.identity_id, WHERE, facts={}, now=now)
+    own = _own(session, member)
+    if own is not None:
+        return _listed(turn, session, [Found(own)], now, title=talk_words.OWN_SHOP, asks=True)
+    return _ask(turn, session, member.brand_id)
+
+
+def near(turn: Turn, session: Session, now: datetime) -> Answer:
+    """A place was sent: the nearest shops."""
+    assert isinstance(turn.message, Place)
+    member = session.get_one(Member, turn.member_id)
+    place = turn.message
+    found = shops.nearest(session, member.brand_id, place.latitude, place.longitude)
+    if turn.step == WHERE:
+        inbound.end_talk(session, turn.identity_id)
+    if not found:
+        return _ask(turn, session, member.brand_id)
+    return _listed(turn, session, found, now, title=talk_words.NEAREST)
+
+
+def where(turn: Turn, session: Session, now: datetime) -> Answer:
+    """The name of a place or of a shop was typed as the answer to the question."""
+    member = session.get_one(Member, turn.member_id)
+    found = shops.in_place(session, member.brand_id, normal(turn.words))
+    if not found:
+        return _ask(turn, session, member.brand_id, missing=turn.words.strip()[:_LONGEST_ECHO])
+    inbound.end_talk(session, turn.identity_id)
+    return _listed(turn, session, found, now, title=_place_of(found))
+
+
+def hours_line(session: Session, shop: Shop, now: datetime) -> str:
+    """How the door of a shop stands now, in words."""
+    zone = ZoneInfo(session.get_one(Brand, shop.brand_id).timezone)
+    return talk_words.open_hours(shops.hours(shop, zone, now), now.astimezone(zone))
+
+
+def _own(session: Session, member: Member) -> Shop | None:
+    guide = relations.guide_of(session, member.id)
+    shop_id = guide.shop_id if guide is not None else member.shop_id
+    return session.get(Shop, shop_id) if shop_id is not None else None
+
+
+def _listed(
+    turn: Turn,
+    session: Session,
+    found: Sequence[Found],
+    now: datetime,
+    *,
+    title: str,
+    asks: bool = False,
+) -> Reply:
+    lines = [
+        {
+            "name": one.shop.name,
+            "far": talk_words.far(one.km),
+            "hours": hours_line(session, one.shop, now),
+            "phone": one.shop.phone,
+            "address": one.shop.address,
+        }
+        for one in found
+    ]
+    url = turn.page("shops")
+    return Reply(render(MessageKind.SHOPS, title=title, shops=lines, asks=asks, url=url))
+
+
+def _place_of(found: Sequence[Found]) -> str:
+    """What the shops have in common: the district, else the city, else nothing."""
+    for name in ("district", "city"):
+        places = {getattr(one.shop, name) for one in found}
+        if len(places) == 1 and any(places):
+            return talk_words.SHOPS_OF.format(place=places.pop())
+    return ""
+
+
+def _ask(turn: Turn, session: Session, brand_id: int, *, missing: str = "") -> Reply:
+    cities = shops.cities(session, brand_id)
+    return Reply(
+        render(
+            MessageKind.SHOPS_WHERE,
+            missing=missing,
+            cities=cities[:_MOST_CITIES],
+            more=len(cities) > _MOST_CITIES,
+            url=turn.page("shops"),
+        )
+    )
+
+
+_LONGEST_ECHO = 20
