@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from store import coupons, gifts, members, points
+from store import coupons, gifts, ledger, members, orders, points, points_shop, redemptions
 from store.coupons import CouponState
 from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState
 from store.points import EntryKind
@@ -68,6 +68,15 @@ POINTS_LABELS: dict[EntryKind, str] = {
     EntryKind.EXPIRE: "到期",
     EntryKind.ADJUST: "调整",
 }
+# What a movement is called where its reason says more than its kind.
+_POINTS_REASONS: dict[tuple[EntryKind, str], str] = {
+    (EntryKind.EARN, orders.EARNED_BY_ORDER): "购物获得",
+    (EntryKind.SPEND, points_shop.REASON): "积分兑换",
+    (EntryKind.SPEND, redemptions.SPENT): "到店使用",
+    (EntryKind.GIVE_BACK, redemptions.UNDONE): "到店使用退回",
+    (EntryKind.ADJUST, ledger.UNEXPIRED): "到期退回",
+    (EntryKind.ADJUST, "import"): "结转",
+}
 COUPON_STATES: dict[CouponState, str] = {
     CouponState.AVAILABLE: "可使用",
     CouponState.GIFTING: "赠送中",
@@ -98,6 +107,10 @@ REFUSALS: dict[type[Refusal], str] = {
     NotAllowed: "抱歉，这项操作暂时不能为您办理。",
     Exhausted: "抱歉，数量或次数已经用完了。",
     Refusal: "抱歉，这次没有办成，请稍后再试。",
+    points_shop.ItemNotFound: "没有找到这件兑换品，可能已经下架了。",
+    points_shop.ItemSoldOut: "来晚了一步，刚刚兑完了，您的积分没有动。",
+    points_shop.ItemLimitReached: "这件每人最多兑 {limit} 份，您已经兑过了。",
+    points_shop.TokenUsed: "这一页已经用过了，请重新打开再兑换。",
     points.NotEnoughPoints: "积分不够哦，现在可用 {balance} 分。",
     members.BadMobile: "手机号好像不对，请输入 11 位手机号。",
     members.MobileTaken: "手机号 {masked} 已经属于另一位会员。",
@@ -120,6 +133,11 @@ REFUSALS: dict[type[Refusal], str] = {
 def initial(name: str) -> str:
     """What a stranger may know of a name: enough for a friend to guess, no more."""
     return f"{name[0]}＊" if name else "朋友"
+
+
+def points_label(kind: EntryKind, reason: str) -> str:
+    """What a movement of points is called."""
+    return _POINTS_REASONS.get((kind, reason), POINTS_LABELS[kind])
 
 
 def of_refusal(refusal: Refusal) -> str:

@@ -18,6 +18,8 @@ from store.columns import big_key, link, one_of, status
 from store.db import Session
 from store.errors import NotAllowed
 
+UNEXPIRED = "unexpire"
+
 
 class EntryKind(StrEnum):
     """Why points moved."""
@@ -213,7 +215,7 @@ def unexpire(session: Session, lot: PointsLot, missing: int, now: datetime) -> N
         member_id=lot.member_id,
         kind=EntryKind.ADJUST,
         points=points,
-        reason="unexpire",
+        reason=UNEXPIRED,
         source_id=f"{lot.id}:{_moves_on(session, lot)}",
         reverses_id=expiries[-1],
         created_at=now,

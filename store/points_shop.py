@@ -137,14 +137,15 @@ def by_code(session: Session, code: str) -> tuple[ShopItem, CouponPlan]:
     return found
 
 
-def had(session: Session, item_id: int, member_id: int) -> int:
-    """How many of the item this member has had."""
+def had_by(session: Session, member_id: int) -> dict[int, int]:
+    """How many of each item this member has had, by the item's id."""
     query = (
-        select(func.count(col(ShopRedemption.id)))
+        select(ShopRedemption.item_id, func.count(col(ShopRedemption.id)))
         .join(PointsEntry, col(PointsEntry.id) == ShopRedemption.entry_id)
-        .where(ShopRedemption.item_id == item_id, PointsEntry.member_id == member_id)
+        .where(PointsEntry.member_id == member_id)
+        .group_by(col(ShopRedemption.item_id))
     )
-    return session.exec(query).one()
+    return dict(session.exec(query).all())
 
 
 def left(item: ShopItem, plan: CouponPlan) -> int | None:
@@ -155,6 +156,11 @@ def left(item: ShopItem, plan: CouponPlan) -> int | None:
         if stock is not None
     ]
     return max(0, min(stocks)) if stocks else None
+
+
+def is_at_limit(item: ShopItem, had: dict[int, int]) -> bool:
+    """Whether somebody who `had` so many has had as many of the item as one may."""
+    return item.per_member_limit is not None and had.get(item.id, 0) >= item.per_member_limit
 
 
 def redeem(
@@ -169,10 +175,8 @@ def redeem(
     item, _ = by_code(session, code)
     if (known := _known(session, token, item.id, member.id)) is not None:
         return known
-    if item.per_member_limit is not None and had(session, item.id, member.id) >= (
-        item.per_member_limit
-    ):
-        raise ItemLimitReached(code, item.per_member_limit)
+    if is_at_limit(item, had_by(session, member.id)):
+        raise ItemLimitReached(code, item.per_member_limit or 0)
     cost = _take_from_shelf(session, item)
     source = {"reason": REASON, "source_id": token}
     entry = points.spend(session, member.id, cost, now=now, **source)

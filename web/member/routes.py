@@ -1,4 +1,4 @@
-"""Member pages at `/m`, opened from WeChat: the list of goods, a gift, the card."""
+"""Member pages at `/m`, opened from WeChat: the log-in, and the list of goods."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -12,8 +12,7 @@ from store.members import IdentityChannel
 from web import oauth
 from web.deps import PartsDep
 from web.entry import DoorRoute, first_account
-from web.member import card_page, coupon_routes, picks_page
-from web.member.barcodes import qr
+from web.member import counter_routes, coupon_routes, picks_page
 from web.member.entry import VisitDep
 from web.origin import OwnPostsOnly
 from web.pages import page
@@ -21,6 +20,7 @@ from web.parts import Parts
 from web.sessions import Door
 
 router = APIRouter(prefix="/m", route_class=DoorRoute, dependencies=[OwnPostsOnly])
+router.include_router(counter_routes.router)
 router.include_router(coupon_routes.router)
 
 
@@ -61,13 +61,6 @@ def show_picks(token: str, visit: VisitDep) -> Response:
     """The goods that were chosen for the member of a care task."""
     task = progress.open_picks(visit.session, token, now=visit.now)
     return page(visit.request, "member/picks.html", picks=picks_page.read(visit.session, task))
-
-
-@router.get("/card")
-def show_card(visit: VisitDep) -> Response:
-    """The own card."""
-    card = card_page.read(visit.session, visit.someone(), now=visit.now)
-    return page(visit.request, "member/card.html", card=card, card_qr=qr(card.card_no))
 
 
 def _to(place: str) -> Response:

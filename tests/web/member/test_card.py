@@ -1,14 +1,16 @@
 """The member's card, and logging in with WeChat through the sandbox and the real client."""
 
+import re
 from datetime import timedelta
 
 import httpx
 from sqlmodel import select
 
-from store import points
+from store import card_codes, points
 from store.members import Identity, Member
 from tests.sandbox.builders import LI
 from tests.web.browser import Browser
+from tests.web.queries import counted
 from tests.web.scene import Scene, a_coupon, a_member, an_identity
 
 
@@ -19,7 +21,13 @@ def _through_wechat(browser: Browser, *, is_snapshot: bool = False) -> httpx.Res
     return browser.follow(httpx.get(there, cookies=cookies, trust_env=False))
 
 
-def test_card_shows_points_coupons_and_what_ends_soon(scene: Scene) -> None:
+def _code_on(page: str) -> str:
+    found = re.search("<figcaption>([0-9 ]+)</figcaption>", page)
+    assert found
+    return found[1].replace(" ", "")
+
+
+def test_card_shows_points_the_ones_that_end_soon_and_how_many_coupons(scene: Scene) -> None:
     member = a_member(scene, "李雨桐")
     a_coupon(scene, member, code="K7M2PQ9RTX4A")
     with scene.database.transaction() as session:
@@ -36,19 +44,51 @@ def test_card_shows_points_coupons_and_what_ends_soon(scene: Scene) -> None:
 
     page = scene.phone(an_identity(scene, member)).get("/m/card").text
 
-    for words in ("李雨桐", "金卡", member.card_no, "1,200", "600 分将在", "K7M2PQ9RTX4A"):
+    for words in ("李雨桐", "金卡", member.card_no, "1,200", "600 分将在", "<b>1</b>可用的券"):
         assert words in page
-    assert str(member.mobile) not in page
+    for secret in (str(member.mobile), "K7M2PQ9RTX4A"):
+        assert secret not in page
+
+
+def test_card_shows_a_code_that_a_till_can_read_and_no_cache_keeps(scene: Scene) -> None:
+    member = a_member(scene, "李雨桐")
+
+    answer = scene.phone(an_identity(scene, member)).get("/m/card")
+
+    code = _code_on(answer.text)
+    assert card_codes.read(scene.parts.settings.secret, code, scene.now) == member.id
+    assert answer.headers["cache-control"] == "no-store"
+    assert 'http-equiv="refresh" content="60"' in answer.text
+    assert 'class="bars"' in answer.text
+
+
+def test_card_is_looked_at_without_writing(scene: Scene) -> None:
+    phone = scene.phone(an_identity(scene, a_member(scene)))
+
+    with counted(scene.database) as queries:
+        phone.get("/m/card")
+
+    assert not [query for query in queries if query.split()[0] in {"INSERT", "UPDATE", "DELETE"}]
 
 
 def test_card_is_the_own_one_only(scene: Scene) -> None:
     zhao = a_member(scene, "赵敏")
-    a_coupon(scene, zhao, code="ZHAO22222222")
 
     page = scene.phone(an_identity(scene, a_member(scene, "李雨桐"))).get("/m/card").text
 
     assert "赵敏" not in page
-    assert "ZHAO22222222" not in page
+    assert card_codes.shown(scene.parts.settings.secret, zhao.id, scene.now) != _code_on(page)
+
+
+def test_visitor_has_no_code_but_a_way_to_one(scene: Scene) -> None:
+    visitor = Member(brand_id=scene.brand.id, created_at=scene.now)
+    scene.add(visitor)
+
+    page = scene.phone(an_identity(scene, visitor)).get("/m/card").text
+
+    assert 'href="/m/bind"' in page
+    assert "<figcaption>" not in page
+    assert "refresh" not in page
 
 
 def test_stranger_logs_in_with_wechat_and_becomes_a_visitor(scene: Scene) -> None:
