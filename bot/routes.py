@@ -3,6 +3,7 @@
 from bot import router as r
 from bot import talks
 from bot.handlers import (
+    bind,
     card,
     coupons,
     follow,
@@ -11,9 +12,12 @@ from bot.handlers import (
     guide,
     points,
     preferences,
+    privacy,
+    profile,
     welcome,
 )
 from content import phrases
+from content.birthdays import birthday_in
 from content.phrases import Intent
 
 # Who serves a wish: said in a word, tapped, understood, or asked for by a language model.
@@ -22,7 +26,10 @@ HANDLERS: dict[Intent, r.Handler] = {
     Intent.COUPONS: coupons.show,
     Intent.GIFT: gift.start,
     Intent.CARD: card.show,
+    Intent.BIND: bind.show,
     Intent.GUIDE: guide.show,
+    Intent.PROFILE: profile.show,
+    Intent.PRIVACY: privacy.show,
     Intent.STOP: preferences.stop,
     Intent.RESUME: preferences.resume,
     Intent.HELP: welcome.help_out,
@@ -38,6 +45,7 @@ def build() -> r.Router:
     router = r.Router(otherwise=follow.stay_silent)
     talks.add_first(router)
     _add_gift_talk(router)
+    _add_birthday_talk(router)
     talks.add_talks(router)
     router.on(r.says_exactly(phrases.TAKE_BACK), gift.take_back)
     for intent, handler in HANDLERS.items():
@@ -57,3 +65,11 @@ def _add_gift_talk(router: r.Router) -> None:
     router.on(in_gift & r.says(Intent.CANCEL), gift.cancel)
     router.on(r.talking(gift.CHOOSE) & r.NUMBER, gift.choose)
     router.on(r.talking(gift.CONFIRM) & r.says(Intent.CONFIRM), gift.confirm)
+
+
+def _add_birthday_talk(router: r.Router) -> None:
+    names_a_day = r.Filter(lambda turn: birthday_in(turn.words) is not None)
+    in_talk = r.talking(profile.ASK) | r.talking(profile.SURE)
+    router.on(in_talk & names_a_day, profile.propose)
+    router.on(in_talk & r.says(Intent.CANCEL), profile.cancel)
+    router.on(r.talking(profile.SURE) & r.says(Intent.CONFIRM), profile.confirm)

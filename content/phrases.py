@@ -2,7 +2,18 @@
 
 from enum import StrEnum
 
-from store import coupons, gifts, ledger, members, orders, points, points_shop, redemptions
+from store import (
+    codes,
+    coupons,
+    gifts,
+    ledger,
+    members,
+    orders,
+    points,
+    points_shop,
+    profile,
+    redemptions,
+)
 from store.coupons import CouponState
 from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState
 from store.points import EntryKind
@@ -118,6 +129,13 @@ REFUSALS: dict[type[Refusal], str] = {
     coupons.CouponExpired: "这张券已经过期了。",
     coupons.StockUsedUp: "这种券已经发完了。",
     coupons.LimitReached: "这种券每人最多 {limit} 张，您已经领过了。",
+    codes.CodeNotSent: "短信没有发出去，请核对手机号，或者稍后再试。",
+    codes.CodeWrong: "验证码不对，或者已经过期了，请重新获取。",
+    codes.CodeTooSoon: "验证码已经发过了，{seconds} 秒后可以重新获取。",
+    codes.TooManyCodes: "今天的验证码次数用完了，明天再来吧。",
+    profile.BadBirthday: "这个生日好像不对，请按 1990-03-08 这样填写。",
+    profile.BirthdayFixed: "生日一年只能改一次，{until:%Y年%m月%d日} 以后可以再改。",
+    profile.BadName: "称呼请填 1 到 {most} 个字。",
     gifts.GiftNotFound: "没有找到这份礼物，请让朋友重新发一次链接。",
     gifts.CouponNotGiftable: "这张券现在不能转赠：可能已经使用、过期，或正在送给别人。",
     gifts.HopsUsedUp: "这张券不能再转赠了。",
@@ -144,3 +162,10 @@ def of_refusal(refusal: Refusal) -> str:
     """The sentence a member reads for a refusal."""
     nearest = next(kind for kind in type(refusal).__mro__ if kind in REFUSALS)
     return REFUSALS[nearest].format_map(vars(refusal))
+
+
+def joining_gift(coupon: str, points: int) -> str:
+    """What a new member gets: a coupon by its name, points, or both."""
+    parts = [f"「{coupon}」一张"] if coupon else []
+    parts += [f"{points} 积分"] if points else []
+    return "和 ".join(parts)

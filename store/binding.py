@@ -14,10 +14,11 @@ from sqlmodel import Field, SQLModel, col, select
 
 from store import coupons, members, points
 from store.columns import big_key, link
-from store.coupons import CouponPlan
+from store.coupons import Coupon, CouponPlan
 from store.db import Session
 from store.errors import Refusal
 from store.members import Member
+from store.points import PointsEntry
 from store.tokens import fingerprint
 
 JOINING = "joining"
@@ -102,6 +103,36 @@ def offer(
     facts = {"coupon_plan_id": coupon_plan_id, "points": points}
     query = insert(JoiningOffer).values(brand_id=brand_id, **facts)
     session.execute(query.on_conflict_do_update(index_elements=["brand_id"], set_=facts))
+
+
+def offered(session: Session, brand_id: int) -> Gift | None:
+    """What the brand gives to who joins now; None when nothing."""
+    row = session.get(JoiningOffer, brand_id)
+    if row is None:
+        return None
+    plan = session.get(CouponPlan, row.coupon_plan_id) if row.coupon_plan_id else None
+    gift = Gift(plan.name if plan is not None else "", row.points)
+    return gift if gift.coupon or gift.points else None
+
+
+def gift_since(session: Session, member_id: int, since: datetime) -> Gift | None:
+    """What the member got for joining, if that was after `since`."""
+    joined = select(Binding.id).where(
+        Binding.member_id == member_id, col(Binding.is_gifted), Binding.bound_at >= since
+    )
+    if session.exec(joined).first() is None:
+        return None
+    coupon = session.exec(
+        select(CouponPlan.name)
+        .join(Coupon, col(Coupon.plan_id) == CouponPlan.id)
+        .where(Coupon.reason == JOINING, Coupon.source_id == str(member_id))
+    ).first()
+    earned = session.exec(
+        select(PointsEntry.points).where(
+            PointsEntry.reason == JOINING, PointsEntry.source_id == str(member_id)
+        )
+    ).first()
+    return Gift(coupon or "", earned or 0)
 
 
 def _give(session: Session, member: Member, row: Binding, *, now: datetime) -> Gift | None:

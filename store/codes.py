@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel, col, func, select
 from store import members
 from store.columns import big_key, link
 from store.db import Session
-from store.errors import Exhausted
+from store.errors import Exhausted, Refusal
 from store.members import BadMobile
 from store.tokens import fingerprint
 
@@ -44,6 +44,20 @@ class SmsCode(SQLModel, table=True):
     asked_at: datetime
     expires_at: datetime
     used_at: datetime | None = None
+
+
+class CodeNotSent(Refusal):
+    """The provider did not take the message, or there is none."""
+
+    def __init__(self) -> None:
+        super().__init__("The code was not sent.")
+
+
+class CodeWrong(Refusal):
+    """Wrong, used, too old or tried too often: which of them would help only a guesser."""
+
+    def __init__(self) -> None:
+        super().__init__("The code is wrong or has ended.")
 
 
 class CodeTooSoon(Exhausted):

@@ -36,7 +36,7 @@ def erase(session: Session, member_id: int, *, secret_key: str, now: datetime) -
     end. Whatever the session has loaded is read again afterwards.
     """
     member = members.lock(session, member_id)
-    ids = _everybody_within(session, member)
+    ids = everybody_within(session, member)
     silences.remember(session, ids, secret_key=secret_key, now=now)
     _erase(session, member, ids, now=now)
 
@@ -56,7 +56,7 @@ def forget_wechat(
         return
     member = members.lock(session, identity.member_id)
     if member.mobile is None and _has_no_other(session, identity):
-        ids = _everybody_within(session, member)
+        ids = everybody_within(session, member)
         if consents.stops(session, member.id, now):
             silences.remember(session, ids, secret_key=secret_key, now=now)
         _erase(session, member, ids, now=now)
@@ -90,7 +90,7 @@ def _forget(session: Session, part: Part, ids: Sequence[int]) -> None:
     session.execute(text(f"{act} WHERE {part.condition}"), {"ids": list(ids)})
 
 
-def _everybody_within(session: Session, member: Member) -> list[int]:
+def everybody_within(session: Session, member: Member) -> list[int]:
     """The member's own id and those of all rows that were merged into it."""
     return list(session.execute(_WITHIN, {"id": member.id}).scalars())
 

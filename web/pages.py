@@ -38,3 +38,9 @@ def page(request: Request, name: str, *, status_code: int = 200, **context: Any)
     """Render `templates/<name>`; `request.app.state.templates` is made by `create_app`."""
     templates: Jinja2Templates = request.app.state.templates
     return templates.TemplateResponse(request, name, context, status_code=status_code)
+
+
+def rendered(request: Request, name: str, **context: Any) -> str:
+    """The same as text, for what is no answer of its own."""
+    templates: Jinja2Templates = request.app.state.templates
+    return templates.get_template(name).render(context)

@@ -44,6 +44,16 @@ class MessageKind(StrEnum):
     FEEDBACK_KEPT = "feedback_kept"
     ATTACHMENT = "attachment"
     TALK_LEFT = "talk_left"
+    SMS_CODE = "sms_code"
+    BIND_TITLE = "bind_title"
+    BIND = "bind"
+    BOUND = "bound"
+    PROFILE = "profile"
+    BIRTHDAY_SURE = "birthday_sure"
+    BIRTHDAY_SET = "birthday_set"
+    BIRTHDAY_LEFT = "birthday_left"
+    PRIVACY_TITLE = "privacy_title"
+    PRIVACY = "privacy"
 
 
 def _day(value: date) -> str:

@@ -106,6 +106,16 @@ SAMPLES: dict[MessageKind, dict[str, object]] = {
     MessageKind.STOPPED: {},
     MessageKind.RESUMED: {},
     MessageKind.GUIDE_DESK: {"url": _LINK},
+    MessageKind.SMS_CODE: {"code": "123456", "minutes": 5},
+    MessageKind.BIND_TITLE: {},
+    MessageKind.BIND: {"gift": "「满一百减二十元迎新优惠券」一张和 100 积分"},
+    MessageKind.BOUND: {"masked": "138****5678", "url": _LINK},
+    MessageKind.PROFILE: {"name": "李明", "birthday_on": _DAY, "free_from": _DAY, "url": _LINK},
+    MessageKind.BIRTHDAY_SURE: {"birthday_on": _DAY},
+    MessageKind.BIRTHDAY_SET: {"birthday_on": _DAY},
+    MessageKind.BIRTHDAY_LEFT: {},
+    MessageKind.PRIVACY_TITLE: {},
+    MessageKind.PRIVACY: {},
 }
 
 

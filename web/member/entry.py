@@ -12,6 +12,7 @@ from store.accounts import Platform
 from store.members import Identity, Member, MemberStatus
 from web.deps import NowDep, PartsDep, SessionDep
 from web.entry import LogInFirst, first_account
+from web.parts import Parts
 from web.sessions import Door
 
 
@@ -46,3 +47,12 @@ def _person(session: Session, identity_id: int | None) -> Member | None:
     identity = session.get(Identity, identity_id) if identity_id is not None else None
     member = session.get(Member, identity.member_id) if identity is not None else None
     return member if member is not None and member.status is MemberStatus.ACTIVE else None
+
+
+def identity_of(parts: Parts, request: Request, session: Session) -> Identity:
+    """Who looks, as an identity; whoever is not known is sent to log in first."""
+    identity_id = parts.sessions.person(request, Door.MEMBER)
+    identity = session.get(Identity, identity_id) if identity_id is not None else None
+    if identity is None or _person(session, identity_id) is None:
+        raise LogInFirst(Door.MEMBER, first_account(session, Platform.WECHAT))
+    return identity

@@ -1,0 +1,57 @@
+"""The birthday in the chat: told, asked for, confirmed, set; the rest of the profile is a page."""
+
+from datetime import date, datetime
+
+from sqlmodel import Session
+
+from bot.messages import Answer, Reply, Turn
+from content.birthdays import birthday_in
+from content.messages import MessageKind, render
+from store import inbound, profile
+from store.members import Member
+
+ASK = "profile_ask"
+SURE = "profile_sure"
+
+
+def show(turn: Turn, session: Session, now: datetime) -> Answer:
+    """What is known; a date in the same words is taken for the birthday."""
+    if birthday_in(turn.words) is not None:
+        return propose(turn, session, now)
+    member = session.get_one(Member, turn.member_id)
+    free_from = profile.free_from(member)
+    is_fixed = free_from is not None and now < free_from
+    if not is_fixed:
+        inbound.begin_talk(session, turn.identity_id, ASK, facts={}, now=now)
+    text = render(
+        MessageKind.PROFILE,
+        name=member.name,
+        birthday_on=member.birthday_on,
+        free_from=turn.day(free_from) if is_fixed and free_from else None,
+        url=turn.page("profile"),
+    )
+    return Reply(text)
+
+
+def propose(turn: Turn, session: Session, now: datetime) -> Answer:
+    """A day was named: ask once more, because it cannot be changed for a year."""
+    birthday_on = birthday_in(turn.words)
+    if birthday_on is None:
+        raise profile.BadBirthday
+    facts = {"birthday_on": birthday_on.isoformat()}
+    inbound.begin_talk(session, turn.identity_id, SURE, facts=facts, now=now)
+    return Reply(render(MessageKind.BIRTHDAY_SURE, birthday_on=birthday_on))
+
+
+def confirm(turn: Turn, session: Session, now: datetime) -> Answer:
+    """Set it."""
+    birthday_on = date.fromisoformat(turn.facts["birthday_on"])
+    profile.set_birthday(session, turn.member_id, birthday_on, today=turn.day(now), now=now)
+    inbound.end_talk(session, turn.identity_id)
+    return Reply(render(MessageKind.BIRTHDAY_SET, birthday_on=birthday_on))
+
+
+def cancel(turn: Turn, session: Session, _now: datetime) -> Answer:
+    """Leave it as it is."""
+    inbound.end_talk(session, turn.identity_id)
+    return Reply(render(MessageKind.BIRTHDAY_LEFT))

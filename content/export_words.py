@@ -1,0 +1,147 @@
+"""What the tables and columns of an export are called, for the person whose data it is."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+SECTIONS: dict[str, str] = {
+    "members": "会员资料",
+    "identities": "微信标识",
+    "bindings": "绑定记录",
+    "consents": "同意与撤回",
+    "suppressions": "停止接收",
+    "wishes": "接收偏好",
+    "member_tags": "标签",
+    "member_facts": "消费概况",
+    "ownerships": "专属导购",
+    "friendships": "企业微信好友",
+    "orders": "订单",
+    "order_lines": "订单商品",
+    "refunds": "退款",
+    "points_entries": "积分明细",
+    "points_lots": "积分批次",
+    "points_takes": "积分扣减",
+    "coupons": "优惠券",
+    "gifts": "转赠",
+    "care_tasks": "导购关怀",
+    "audience_members": "活动名单",
+    "touches": "我们发给您的消息",
+    "inbound_messages": "您发来的消息和回复",
+    "conversations": "进行中的对话",
+    "handovers": "人工服务",
+    "handover_lines": "人工对话",
+    "feedbacks": "评价",
+    "grants": "微信的消息窗口",
+    "sms_codes": "短信验证码",
+    "notices": "给导购的成交通知",
+    "merges": "账号合并",
+}
+_COLUMNS: dict[str, str] = {
+    "card_no": "会员卡号",
+    "external_id": "编号",
+    "mobile": "手机号",
+    "name": "姓名",
+    "birthday_on": "生日",
+    "birthday_set_at": "生日填写时间",
+    "timezone": "时区",
+    "brand": "品牌",
+    "shop": "门店",
+    "guide": "导购",
+    "level": "等级",
+    "status": "状态",
+    "state": "状态",
+    "state_reason": "状态说明",
+    "joined_at": "入会时间",
+    "created_at": "记录时间",
+    "channel": "渠道",
+    "account": "账号",
+    "outside_id": "标识",
+    "unionid": "开放平台标识",
+    "external_userid": "企业微信标识",
+    "is_reachable": "能收到消息",
+    "purpose": "用途",
+    "is_granted": "同意",
+    "text_version": "说明版本",
+    "source": "来源",
+    "stated_at": "时间",
+    "lifted_at": "恢复时间",
+    "until": "截止",
+    "since": "开始",
+    "reason": "原因",
+    "tag": "标签",
+    "product": "商品",
+    "quantity": "数量",
+    "amount_fen": "金额（分）",
+    "refunded_fen": "已退（分）",
+    "paid_at": "付款时间",
+    "refunded_at": "退款时间",
+    "order": "订单",
+    "points": "积分",
+    "remaining": "剩余",
+    "kind": "类型",
+    "plan": "优惠券",
+    "coupon": "券码",
+    "code": "券码",
+    "issued_at": "发放时间",
+    "expires_at": "有效期",
+    "redeemed_at": "使用时间",
+    "opened_at": "开始时间",
+    "closed_at": "结束时间",
+    "claimed_at": "领取时间",
+    "campaign": "活动",
+    "draft": "话术草稿",
+    "edited_text": "导购改后的话",
+    "text": "内容",
+    "payload": "内容",
+    "reply": "我们的回复",
+    "received_at": "收到时间",
+    "answered_at": "回复时间",
+    "sent_at": "发送时间",
+    "replied_at": "回复时间",
+    "deadline_at": "截止时间",
+    "asked_at": "发起时间",
+    "settled_at": "结束时间",
+    "category": "类别",
+    "bound_at": "绑定时间",
+    "is_gifted": "领过新会员礼",
+    "tries": "尝试次数",
+    "score": "评分",
+    "words": "留言",
+    "given_on": "日期",
+    "merged_at": "合并时间",
+    "step": "进行到",
+    "facts": "内容",
+    "message": "内容",
+}
+
+
+def section(table: str) -> str:
+    """What the rows of a table are for their person."""
+    return SECTIONS.get(table, table)
+
+
+def row_in_words(row: dict[str, Any], zone: ZoneInfo) -> dict[str, str]:
+    """A row as a person reads it; what is empty is left out."""
+    said: dict[str, str] = {}
+    for column, value in row.items():
+        words = _in_words(value, zone)
+        if words:
+            label = _COLUMNS.get(column, column)
+            # Two columns of one name are both shown.
+            said[label if label not in said else column] = words
+    return said
+
+
+def _in_words(value: Any, zone: ZoneInfo) -> str:
+    match value:
+        case bool():
+            return "是" if value else "否"
+        case datetime():
+            return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+        case dict():
+            parts = (f"{key}：{_in_words(part, zone)}" for key, part in value.items() if part)
+            return "；".join(parts)
+        case list():
+            return "、".join(_in_words(part, zone) for part in value)
+        case _:
+            return "" if value is None else str(value)
