@@ -16,7 +16,7 @@ from bot import answers
 from bot.answers import Spoken
 from bot.envelope import FRESH
 from bot.keyring import Keyring
-from bot.messages import Answer, Choices, Later
+from bot.messages import Answer, Choices, Later, Wits
 from store import accounts, inbound, late
 from store.accounts import Credentials, Platform, UnknownAccount
 from store.db import Database
@@ -41,6 +41,7 @@ class Desk:
     wait_ms: int = 3000
     # How far a callback's time may be from ours, so that an old one cannot be played again.
     fresh: timedelta = FRESH
+    wits: Wits = field(default_factory=Wits)
     keyring: Keyring = field(default_factory=Keyring, repr=False)
 
 

@@ -76,12 +76,16 @@ def _guess(text: str) -> Understood:
 
 def _wishes_of_parts(text: str) -> tuple[Intent, ...]:
     """The different wishes that parts of the text clearly ask for; courtesies are none."""
-    parts = [part for part in re.split(_joints(), text) if len(keywords.normal(part)) > 1]
+    parts = [part for part in re.split(_joints(), text) if _says_enough(part)]
     if len(parts) < 2:
         return ()
     clear = [guess for guess in map(_guess, parts) if guess.score >= _CLEAR]
     wishes = dict.fromkeys(guess.intent for guess in clear if guess.intent)
     return tuple(wish for wish in wishes if wish not in _SMALL_TALK)
+
+
+def _says_enough(part: str) -> bool:
+    return len(keywords.normal(part)) > 1 or keywords.wish(part) is not None
 
 
 @cache

@@ -71,6 +71,22 @@ INTENT_LABELS: dict[Intent, str] = {
     Intent.GREETING: "打个招呼",
     Intent.THANKS: "谢谢",
 }
+# What is asked before anything changes that nobody said outright.
+SURE: dict[Intent, str] = {
+    Intent.STOP: "要我停止给您发送营销和关怀消息吗？",
+    Intent.RESUME: "要恢复接收我们的消息吗？",
+    Intent.PAUSE: "要先暂停一阵子，不给您发消息吗？",
+    Intent.PREFERENCES: "要我少给您发一点消息吗？",
+    Intent.HUMAN: "要我请一位同事来回复您吗？",
+}
+WHICH = "您是想问哪一件？点一下就好。"
+NEITHER = "都不是"
+RATHER_NOT = "不用了"
+# What a language model reads of its tools.
+TOOL_SHOWS = "查看这位顾客的“{label}”"
+TOOL_ASKS = "顾客想要“{label}”：请顾客自己点按确认"
+NO_SUCH_TOOL = "没有这个工具。"
+AI_LABEL = "（以上由 AI 生成，仅供参考）"
 POINTS_LABELS: dict[EntryKind, str] = {
     EntryKind.EARN: "获得",
     EntryKind.SPEND: "使用",
@@ -91,18 +107,6 @@ _POINTS_REASONS: dict[tuple[EntryKind, str], str] = {
 COUPON_STATES: dict[CouponState, str] = {
     CouponState.AVAILABLE: "可使用",
     CouponState.GIFTING: "赠送中",
-# What is asked before anything changes that nobody said outright.
-SURE: dict[Intent, str] = {
-    Intent.STOP: "要我停止给您发送营销和关怀消息吗？",
-    Intent.RESUME: "要恢复接收我们的消息吗？",
-    Intent.PAUSE: "要先暂停一阵子，不给您发消息吗？",
-    Intent.PREFERENCES: "要我少给您发一点消息吗？",
-    Intent.HUMAN: "要我请一位同事来回复您吗？",
-}
-WHICH = "您是想问哪一件？点一下就好。"
-NEITHER = "都不是"
-RATHER_NOT = "不用了"
-AI_LABEL = "（以上由 AI 生成，仅供参考）"
     CouponState.REDEEMED: "已使用",
     CouponState.EXPIRED: "已过期",
     CouponState.REVOKED: "已收回",
@@ -125,10 +129,6 @@ REFUSALS: dict[type[Refusal], str] = {
     points.NotEnoughPoints: "积分不够哦，现在可用 {balance} 分。",
     members.BadMobile: "手机号好像不对，请输入 11 位手机号。",
     members.MobileTaken: "手机号 {masked} 已经属于另一位会员。",
-    coupons.CouponNotFound: "没有找到这张券。",
-    coupons.CouponExpired: "这张券已经过期了。",
-    coupons.StockUsedUp: "这种券已经发完了。",
-    coupons.LimitReached: "这种券每人最多 {limit} 张，您已经领过了。",
     codes.CodeNotSent: "短信没有发出去，请核对手机号，或者稍后再试。",
     codes.CodeWrong: "验证码不对，或者已经过期了，请重新获取。",
     codes.CodeTooSoon: "验证码已经发过了，{seconds} 秒后可以重新获取。",
@@ -136,6 +136,10 @@ REFUSALS: dict[type[Refusal], str] = {
     profile.BadBirthday: "这个生日好像不对，请按 1990-03-08 这样填写。",
     profile.BirthdayFixed: "生日一年只能改一次，{until:%Y年%m月%d日} 以后可以再改。",
     profile.BadName: "称呼请填 1 到 {most} 个字。",
+    coupons.CouponNotFound: "没有找到这张券。",
+    coupons.CouponExpired: "这张券已经过期了。",
+    coupons.StockUsedUp: "这种券已经发完了。",
+    coupons.LimitReached: "这种券每人最多 {limit} 张，您已经领过了。",
     gifts.GiftNotFound: "没有找到这份礼物，请让朋友重新发一次链接。",
     gifts.CouponNotGiftable: "这张券现在不能转赠：可能已经使用、过期，或正在送给别人。",
     gifts.HopsUsedUp: "这张券不能再转赠了。",

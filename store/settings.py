@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from store.errors import Refusal
@@ -46,6 +46,15 @@ class Settings(BaseSettings):
     sms_key_id: str = ""
     sms_secret: str = Field(default="", repr=False)
     sms_signature: str = ""
+    # Without the model of sentences only the words of the house are understood.
+    embedding_enabled: bool = True
+    # A server that speaks OpenAI's protocol; without its address and model none is asked.
+    llm_base_url: str = ""
+    llm_api_key: str = Field(default="", repr=False)
+    llm_model: str = ""
+    # For one answer: the seconds in all, and how often the model may ask back.
+    llm_seconds: PositiveFloat = 15.0
+    llm_turns: PositiveInt = 4
     timezone: str = "Asia/Shanghai"
     var_dir: Path = Path("var")
 
@@ -59,6 +68,11 @@ class Settings(BaseSettings):
     @classmethod
     def _no_trailing_slash(cls, url: str) -> str:
         return url.rstrip("/")
+
+    @property
+    def has_model(self) -> bool:
+        """A language model is set."""
+        return bool(self.llm_base_url and self.llm_model)
 
     @cached_property
     def secret(self) -> str:

@@ -10,7 +10,7 @@ from store import migrate
 from store.clock import now
 from store.embedded import EmbeddedServerError
 from store.errors import Refusal
-from web import doctor, imports, introduce, run
+from web import doctor, grasp, imports, introduce, run
 from web.entrance import read_settings, servers
 
 _GROUP = "zhiyin.commands"
@@ -79,7 +79,14 @@ def doctor_command() -> None:
     sys.exit(1 if problems else 0)
 
 
-for _command in (run.serve, run.work, run.tick, imports.import_, *introduce.COMMANDS):
+for _command in (
+    run.serve,
+    run.work,
+    run.tick,
+    imports.import_,
+    grasp.understand,
+    *introduce.COMMANDS,
+):
     main.add_command(_command)
 
 

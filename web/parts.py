@@ -12,6 +12,7 @@ from bot.channels.base import Channel
 from bot.channels.sms import Sms
 from bot.inbox import Desk
 from bot.late import Makers
+from bot.messages import Wits
 from bot.wechat.client import WechatClients
 from bot.wecom.client import WecomClients
 from store.db import Database
@@ -47,4 +48,11 @@ class Parts:
         """What the callback doors work with."""
         settings = self.settings
         fresh = timedelta(seconds=settings.callback_fresh_seconds)
-        return Desk(self.database, settings.secret, settings.public_url, self.zone, fresh=fresh)
+        return Desk(
+            self.database,
+            settings.secret,
+            settings.public_url,
+            self.zone,
+            fresh=fresh,
+            wits=Wits(settings.embedding_enabled, settings.has_model),
+        )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import click
 import uvicorn
 
+from bot import understanding
 from store import migrate
 from web import cron, wiring, worker
 from web.app import create_app
@@ -37,6 +38,9 @@ def _parts() -> Iterator[Parts]:
 def serve(host: str, port: int) -> None:
     """Serve the doors, the API and the pages."""
     with _parts() as parts:
+        if parts.settings.embedding_enabled:
+            # The first person who writes freely should not wait for the model to open.
+            threading.Thread(target=understanding.warm, daemon=True).start()
         uvicorn.run(
             create_app(parts),
             host=host,

@@ -6,11 +6,14 @@ from datetime import datetime
 
 from redis import Redis
 
+from bot import llm, routes
 from bot.channels.sms import Sms, SmsAccess
 from bot.channels.wechat_custom import WechatService
 from bot.channels.wechat_notice import WechatNotice
 from bot.channels.wecom_app import WecomApp
 from bot.channels.wecom_broadcast import WecomBroadcast
+from bot.handlers import free_words
+from bot.llm import ModelAccess
 from bot.wechat.client import WechatClients
 from bot.wecom.client import WecomClients
 from store import clock
@@ -50,12 +53,23 @@ def _parts(settings: Settings, database: Database, redis: Redis, tick: Clock) ->
         wechat=wechat,
         wecom=wecom,
         sms=sms_of(settings),
+        makers={free_words.ASK_MODEL: llm.maker(database, _model(settings), routes.HANDLERS)},
         channels={
             Channel.WECHAT_SERVICE: WechatService(wechat),
             Channel.WECHAT_NOTICE: WechatNotice(wechat),
             Channel.WECOM_BROADCAST: WecomBroadcast(wecom),
             Channel.WECOM_APP: WecomApp(wecom),
         },
+    )
+
+
+def _model(settings: Settings) -> ModelAccess:
+    return ModelAccess(
+        base_url=settings.llm_base_url,
+        model=settings.llm_model,
+        api_key=settings.llm_api_key,
+        seconds=settings.llm_seconds,
+        turns=settings.llm_turns,
     )
 
 

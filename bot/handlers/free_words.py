@@ -15,12 +15,15 @@ from content.phrases import INTENT_LABELS, Intent
 
 # Who makes the answer that a language model is asked for (`bot.llm`).
 ASK_MODEL = "ask_model"
-# Nothing but these is done on a guess: they show something, or ask before they do anything.
-HARMLESS = frozenset(
-    {Intent.POINTS, Intent.POINTS_SHOP, Intent.COUPONS, Intent.GIFT, Intent.CARD, Intent.BIND}
-    | {Intent.ORDERS, Intent.SHOPS, Intent.GUIDE, Intent.PROFILE, Intent.FEEDBACK, Intent.PRIVACY}
-    | {Intent.HELP, Intent.GREETING, Intent.THANKS}
+# These only show something; nothing else is shown to a language model.
+SHOWS = frozenset(
+    {Intent.POINTS, Intent.POINTS_SHOP, Intent.COUPONS, Intent.CARD, Intent.BIND, Intent.ORDERS}
+    | {Intent.SHOPS, Intent.GUIDE, Intent.PRIVACY, Intent.HELP, Intent.GREETING, Intent.THANKS}
 )
+# These open a talk that asks before anything is done.
+_OPENS_TALK = frozenset({Intent.GIFT, Intent.PROFILE, Intent.FEEDBACK})
+# Nothing but these is done on a guess.
+HARMLESS = SHOWS | _OPENS_TALK
 
 
 def answering(handlers: Mapping[Intent, Handler]) -> Handler:

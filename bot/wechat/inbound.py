@@ -121,4 +121,5 @@ def _turn(session: Session, desk: Desk, identity: Identity, act: Act, now: datet
         zone=desk.zone,
         step=talk.step if talk else "",
         facts=talk.facts if talk else {},
+        wits=desk.wits,
     )

@@ -1,0 +1,141 @@
+"""A language model for words that nothing else understands, bounded in time and turns (§10).
+
+It speaks the protocol of OpenAI's chat completions; what it may look at is in `bot.model_tools`.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from openai import AsyncOpenAI, OpenAIError
+from openai.types.chat import (
+    ChatCompletionAssistantMessageParam,
+    ChatCompletionMessage,
+    ChatCompletionMessageFunctionToolCall,
+    ChatCompletionMessageParam,
+)
+
+from bot.late import Maker
+from bot.messages import Answer, Reply, Turn
+from bot.model_tools import Decided, Tools
+from bot.router import Handler
+from content import phrases, prompts
+from content.messages import MessageKind, render
+from content.phrases import Intent
+from store.db import Database
+
+_log = logging.getLogger(__name__)
+
+# A chat needs a few sentences; more costs time and money.
+_MOST_TOKENS = 300
+_MOST_CALLS_A_TURN = 3
+_MOBILE = re.compile(r"(?<!\d)(1\d{2})\d{4}(\d{4})(?!\d)")
+# A server that asks for no key is sent one all the same: the client insists.
+_NO_KEY = "none"
+
+
+@dataclass(frozen=True)
+class ModelAccess:
+    """Where the model is, and how long and how often it may be asked for one answer."""
+
+    base_url: str
+    model: str
+    api_key: str = field(default="", repr=False)
+    seconds: float = 15.0
+    turns: int = 4
+
+
+class _NothingSaid(Exception):  # noqa: N818 -- no answer is no fault of ours
+    """The model gave no words, or went on asking."""
+
+
+def maker(database: Database, access: ModelAccess, handlers: Mapping[Intent, Handler]) -> Maker:
+    """Who makes the answers that `free_words.ASK_MODEL` promises; it always gives one in time."""
+
+    def make(turn: Turn, now: datetime) -> Answer:
+        tools = Tools(database, handlers, turn, now)
+        try:
+            return Reply(asyncio.run(_talk(access, tools, turn.words)), is_ai=True)
+        except Decided as decided:
+            return decided.answer
+        # The client reads what any server may send, and its parser has errors of its own.
+        except (OpenAIError, TimeoutError, ValueError, _NothingSaid) as fault:
+            _log.warning("The language model gave no answer: %s.", type(fault).__name__)
+            return Reply(render(MessageKind.HELP))
+
+    return make
+
+
+async def _talk(access: ModelAccess, tools: Tools, words: str) -> str:
+    """The model's words with their label, inside the time whatever the server does."""
+    said: list[ChatCompletionMessageParam] = [
+        {"role": "system", "content": prompts.assistant()},
+        {"role": "user", "content": _MOBILE.sub(r"\1****\2", words)},
+    ]
+    key = access.api_key or _NO_KEY
+    async with (
+        asyncio.timeout(access.seconds),
+        AsyncOpenAI(base_url=access.base_url, api_key=key, max_retries=0) as client,
+    ):
+        for _ in range(access.turns):
+            message = await _asked(client, access, tools, said)
+            calls = _calls(message)
+            if not calls:
+                return _labelled(message.content)
+            said.append(_repeated(message, calls))
+            for call in calls:
+                told = tools.use(call.function.name)
+                said.append({"role": "tool", "tool_call_id": call.id, "content": told})
+    raise _NothingSaid
+
+
+async def _asked(
+    client: AsyncOpenAI,
+    access: ModelAccess,
+    tools: Tools,
+    said: list[ChatCompletionMessageParam],
+) -> ChatCompletionMessage:
+    completion = await client.chat.completions.create(
+        model=access.model,
+        messages=said,
+        tools=tools.offered(),
+        max_tokens=_MOST_TOKENS,
+        temperature=0,
+        timeout=access.seconds,
+    )
+    if not completion.choices:
+        raise _NothingSaid
+    return completion.choices[0].message
+
+
+def _calls(message: ChatCompletionMessage) -> list[ChatCompletionMessageFunctionToolCall]:
+    calls = [call for call in message.tool_calls or [] if call.type == "function"]
+    return calls[:_MOST_CALLS_A_TURN]
+
+
+def _repeated(
+    message: ChatCompletionMessage, calls: list[ChatCompletionMessageFunctionToolCall]
+) -> ChatCompletionAssistantMessageParam:
+    """The model's own message, as it must stand before the answers to its calls."""
+    return {
+        "role": "assistant",
+        "content": message.content or "",
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.function.name, "arguments": "{}"},
+            }
+            for call in calls
+        ],
+    }
+
+
+def _labelled(words: str | None) -> str:
+    said = (words or "").strip()
+    if not said:
+        raise _NothingSaid
+    return f"{said}\n{phrases.AI_LABEL}"
