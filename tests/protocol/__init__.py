@@ -1,0 +1,1 @@
+"""Tests against known answers, other people's code, and real processes."""
