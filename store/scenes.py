@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, ColumnElement, Index, UniqueConstraint, and_, func, not_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -130,6 +130,13 @@ class SceneNotFound(NotFound):
         super().__init__("There is no such scene.")
 
 
+class SceneNotReady(WrongState):
+    """WeChat has not made this code (yet), so there is no picture of it."""
+
+    def __init__(self, state: SceneState) -> None:
+        super().__init__("scene", state, "a picture")
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a code is to stand for: the row of its kind, and the brand whose account speaks."""
@@ -160,10 +167,16 @@ def subject(session: Session, kind: SceneKind, key: str) -> Subject:
     return Subject(kind, found[0], found[1])
 
 
-def subjects(session: Session, kind: SceneKind) -> list[Subject]:
-    """Everything of a kind that a code could stand for."""
-    rows = session.execute(_SUBJECTS[kind].order_by(_KEYS[kind])).all()
-    return [Subject(kind, row_id, brand_id) for row_id, brand_id in rows]
+def lacking(session: Session, kind: SceneKind, *, limit: int) -> list[Subject]:
+    """Subjects of a kind that never had a code, of brands with an account to make one."""
+    query = _SUBJECTS[kind].where(_lacks(kind)).order_by(_KEYS[kind]).limit(limit)
+    return [Subject(kind, row_id, brand_id) for row_id, brand_id in session.execute(query).all()]
+
+
+def count_lacking(session: Session, kind: SceneKind) -> int:
+    """How many subjects of a kind never had a code."""
+    lack = _SUBJECTS[kind].where(_lacks(kind)).subquery()
+    return session.exec(select(func.count()).select_from(lack)).one()
 
 
 def want(session: Session, about: Subject, *, life_days: int | None, now: datetime) -> Wanted:
@@ -182,14 +195,22 @@ def want(session: Session, about: Subject, *, life_days: int | None, now: dateti
     query = insert(Scene).values(fresh.model_dump(exclude={"id"})).on_conflict_do_nothing()
     is_new = session.execute(query.returning(col(Scene.id))).scalar() is not None
     scene = _locked(session, account.id, about)
-    if not is_new and _is_to_be_remade(scene, life_days, now):
-        _move(scene, SceneState.WANTED)
-        scene.life_days, scene.retry_at, scene.failure = life_days, now, ""
-        is_new = True
     if is_new:
-        session.flush()
         after_commit(session, Job.MAKE_SCENE, scene.id)
-    return Wanted(scene, is_new)
+        return Wanted(scene, is_new)
+    return Wanted(scene, want_again(session, scene, life_days=life_days, now=now))
+
+
+def want_again(session: Session, scene: Scene, *, life_days: int | None, now: datetime) -> bool:
+    """Have a code made anew that needs it; gives whether it does."""
+    session.refresh(scene, with_for_update=True)
+    if not _is_to_be_remade(scene, life_days, now):
+        return False
+    _move(scene, SceneState.WANTED)
+    scene.life_days, scene.retry_at, scene.failure = life_days, now, ""
+    session.flush()
+    after_commit(session, Job.MAKE_SCENE, scene.id)
+    return True
 
 
 def made(session: Session, scene: Scene, *, ticket: str, url: str, now: datetime) -> None:
@@ -229,6 +250,14 @@ def by_token(session: Session, token: str) -> Scene:
     scene = session.exec(select(Scene).where(Scene.token == token)).one_or_none()
     if scene is None:
         raise SceneNotFound
+    return scene
+
+
+def ready(session: Session, token: str) -> Scene:
+    """The scene behind a token, with the code that was made of it."""
+    scene = by_token(session, token)
+    if scene.state is not SceneState.READY:
+        raise SceneNotReady(scene.state)
     return scene
 
 
@@ -272,6 +301,15 @@ def _move(scene: Scene, to: SceneState) -> None:
     if to not in _MOVES[scene.state]:
         raise WrongState("scene", scene.state, to)
     scene.state = to
+
+
+def _lacks(kind: SceneKind) -> ColumnElement[bool]:
+    row_id, brand_id = _SUBJECTS[kind].selected_columns
+    has_code = select(Scene.id).where(getattr(Scene, f"{kind}_id") == row_id).exists()
+    may_have = select(Account.id).where(
+        Account.brand_id == brand_id, Account.platform == Platform.WECHAT
+    )
+    return and_(may_have.exists(), not_(has_code))
 
 
 _KEYS: Mapping[SceneKind, Any] = {

@@ -6,8 +6,10 @@ from fastapi.staticfiles import StaticFiles
 from web import doors, errors, operations, reference
 from web.api import orders as orders_api
 from web.api import points_shop as points_shop_api
+from web.api import scenes as scenes_api
 from web.api import till
 from web.console import routes as console
+from web.console import scenes as console_scenes
 from web.member import bind_page, privacy_page, profile_page
 from web.member import routes as member_pages
 from web.pages import STATIC, make_templates
@@ -33,10 +35,11 @@ def create_app(parts: Parts) -> FastAPI:
     app.add_route("/wechat/{account}", doors.WechatDoor(parts).__call__, methods=["POST"])
     for router in (doors.router, operations.router, console.router, workbench.router):
         app.include_router(router, include_in_schema=False)
+    app.include_router(console_scenes.router, include_in_schema=False)
     app.include_router(member_pages.router, include_in_schema=False)
     for own in (bind_page.router, profile_page.router, privacy_page.router):
         app.include_router(own, include_in_schema=False)
     app.include_router(reference.router)
-    for api in (orders_api.router, till.router, points_shop_api.router):
+    for api in (orders_api.router, till.router, points_shop_api.router, scenes_api.router):
         app.include_router(api, prefix=API_PREFIX)
     return app

@@ -170,7 +170,7 @@ def test_forced_tokens_are_thirty_seconds_apart_and_twenty_a_day(
 ) -> None:
     """wechat-oa.md §7.1."""
     watch.at = _MIDNIGHT
-    went = []
+    went: list[float] = []
     while len(went) < 20:
         if waits(limits, *FORCED_TOKEN) == 0:
             went.append(watch.at)

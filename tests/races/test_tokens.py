@@ -19,6 +19,8 @@ from tests.races.racing import SECONDS, waiting
 from tests.sandbox.builders import AES_KEY, APPID, a_world
 from tests.sandbox.serving import serving
 
+pytestmark = pytest.mark.race
+
 _PROCESSES, _THREADS = 2, 8
 
 
