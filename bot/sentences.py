@@ -16,8 +16,6 @@ from content.exemplars import VECTORS
 
 Vectors = NDArray[np.float32]
 
-# What is meant stands early; a longer text would only take longer (a message may have 600 letters).
-_MOST_LETTERS = 200
 # Several threads of the engine wait for each other in a busy loop, which under load costs more
 # than one thread needs: 1.6 s instead of 25 ms for a sentence on two busy cores.
 _THREADS = 1
@@ -26,8 +24,8 @@ _opening = Lock()
 
 def vectors(texts: Sequence[str]) -> Vectors:
     """One row of length 1 for each text."""
-    clipped = [text[:_MOST_LETTERS].replace("\0", " ") for text in texts]
-    rows: Vectors = _model().query(clipped)
+    # The engine reads a text up to its first NUL.
+    rows: Vectors = _model().query([text.replace("\0", " ") for text in texts])
     return rows
 
 

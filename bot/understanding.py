@@ -22,6 +22,8 @@ _WITHIN = 0.3
 # Half a sentence must be clearer than a whole one to count as a wish of its own.
 _CLEAR = 0.8
 _MOST_CHOICES = 3
+# What is meant stands early; a longer text would only take longer.
+_MOST_LETTERS = 200
 _SMALL_TALK = frozenset({Intent.GREETING, Intent.THANKS})
 # Words of pinyin are parted by spaces, wishes are not.
 _MARKS = r"[,.!?;~，。！？；、～…]+|(?<=[^\x00-\xff])\s+"
@@ -41,6 +43,7 @@ class Understood:
 
 def understand(text: str) -> Understood:
     """What the sentence asks for."""
+    text = text[:_MOST_LETTERS]
     whole = _guess(text)
     if whole.intent is None and not whole.choices:
         return whole

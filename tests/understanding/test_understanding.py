@@ -1,0 +1,87 @@
+"""Understanding, measured on sentences that it has never seen."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bot import sentences, understanding
+from content import exemplars
+from content.keywords import normal
+from content.phrases import Intent
+from tests.understanding import measure
+from web.cli import main
+
+_SAID = measure.utterances("utterances")
+
+
+def _plain(texts: list[str]) -> set[str]:
+    return {normal(text) or text for text in texts}
+
+
+def test_labelled_set_is_large_mixed_and_rightly_labelled() -> None:
+    kinds = {one.kind for one in _SAID}
+    labels = {label for one in _SAID for label in one.intents}
+
+    assert len(_plain([one.text for one in _SAID])) == len(_SAID) >= 400
+    assert kinds == {
+        *("plain", "typo", "dialect", "pinyin", "traditional", "emoji", "two", "chatty"),
+        *("off_topic", "hostile", "injection"),
+    }
+    answers = {Intent.CONFIRM, Intent.CANCEL}
+    assert labels == {*Intent, measure.OUT_OF_SCOPE} - answers
+
+
+def test_labelled_set_shares_no_sentence_with_what_was_learnt_from() -> None:
+    known = _plain([one.text for one in exemplars.load()])
+    tuned_on = _plain([one.text for one in measure.utterances("development")])
+
+    measured = _plain([one.text for one in _SAID])
+
+    assert measured & known == set()
+    assert measured & tuned_on == set()
+
+
+def test_sentences_are_understood() -> None:
+    judgements = measure.judged(_SAID)
+
+    figures = measure.figures(judgements)
+    print(f"\n{measure.table(judgements)}\n{figures}")  # noqa: T201 -- the confusions are asked for
+    assert figures.right_of_answered >= 0.97
+    assert figures.handed <= 0.08
+
+
+def test_vectors_on_file_are_those_of_the_exemplars() -> None:
+    texts = [exemplar.text for exemplar in exemplars.load()]
+    some = texts[::100]
+
+    assert sentences.not_on_file(texts) == []
+    cosines = (sentences.kept_vectors(some) * sentences.vectors(some)).sum(axis=1)
+    assert np.all(cosines > 0.99)
+
+
+def test_two_wishes_at_once_are_both_offered() -> None:
+    found = understanding.understand("查一下快递，顺便看看积分")
+
+    assert (found.intent, found.choices) == (None, (Intent.ORDERS, Intent.POINTS))
+
+
+def test_courtesy_before_a_wish_is_no_second_wish() -> None:
+    assert understanding.understand("你好，我的快递到哪了，谢谢").intent is Intent.ORDERS
+
+
+@pytest.mark.parametrize("text", ["", " ", "\0", "😀" * 300, "积分" * 5000, "a" * 20000, "\u202e"])
+def test_odd_text_is_no_fault(text: str) -> None:
+    assert isinstance(understanding.understand(text), understanding.Understood)
+
+
+def test_command_prints_intent_score_and_runner_up() -> None:
+    told = [
+        CliRunner().invoke(main, ["understand", words]).output
+        for words in ("积分还剩几多呀", "积分", "快递和积分", "给我讲讲昨晚的球赛")
+    ]
+
+    assert told[0].startswith("points  score 1.")
+    assert "runner-up points_shop" in told[0]
+    assert told[1] == "points  score 1.00\n"
+    assert told[2].startswith("asks which of: orders, points")
+    assert told[3].startswith("nothing that is done here")
