@@ -28,7 +28,9 @@ WHOLE: dict[Intent, frozenset[str]] = {
         {"门店", "MD", "附近门店", "附近的店", "营业时间", "店铺", "地址", "门店地址", "附近"}
     ),
     Intent.GUIDE: frozenset({"导购", "顾问", "专属顾问", "专属导购", "谁是我的导购"}),
-    Intent.HUMAN: frozenset({"人工", "RG", "转人工", "人工客服", "客服", "人工服务", "真人"}),
+    Intent.HUMAN: frozenset(
+        {"人工", "RG", "转人工", "找人", "找人工", "人工客服", "客服", "人工服务", "真人"}
+    ),
     Intent.PROFILE: frozenset({"生日", "资料", "个人资料", "个人信息", "修改资料", "改生日"}),
     Intent.PREFERENCES: frozenset({"偏好", "设置", "消息设置", "少发一点", "少发点", "接收设置"}),
     Intent.PAUSE: frozenset({"暂停", "暂停接收", "暂停发送", "ZT"}),

@@ -16,6 +16,8 @@ from store import (
 )
 from store.coupons import CouponState
 from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState
+from store.feedback import AlreadyRated, BadScore
+from store.handovers import HandoverNotFound, HandoverOver
 from store.points import EntryKind
 
 
@@ -149,6 +151,10 @@ REFUSALS: dict[type[Refusal], str] = {
     gifts.GiftTaken: "来晚了一步，这份礼物已经被领走了。",
     gifts.GiftCancelled: "朋友收回了这份礼物。",
     gifts.GiftLapsed: "这份礼物过了领取时间，券已经还给朋友了。",
+    BadScore: "请回复 {worst} 到 {best} 之间的一个数字。",
+    AlreadyRated: "这次的评价已经收到啦，谢谢您。还想补充，回复“人工”说给我们的同事听。",
+    HandoverNotFound: "没有找到这段对话，可能不是您负责的顾客。",
+    HandoverOver: "这段对话已经结束，顾客已回到自助服务。",
 }
 
 

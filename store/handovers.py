@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ColumnElement, Index, func, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from store import members
@@ -124,6 +125,17 @@ def lines(session: Session, handover_id: int, *, limit: int = 100) -> Sequence[H
     query = select(HandoverLine).where(HandoverLine.handover_id == handover_id)
     newest = session.exec(query.order_by(col(HandoverLine.id).desc()).limit(limit)).all()
     return newest[::-1]
+
+
+def last_lines(session: Session, handover_ids: Collection[int]) -> dict[int, HandoverLine]:
+    """The last thing said in each of these talks."""
+    query = (
+        select(HandoverLine)
+        .where(col(HandoverLine.handover_id).in_(handover_ids))
+        .ext(distinct_on(col(HandoverLine.handover_id)))
+        .order_by(col(HandoverLine.handover_id), col(HandoverLine.id).desc())
+    )
+    return {line.handover_id: line for line in session.exec(query).all()}
 
 
 def open_load(session: Session, guide_ids: Collection[int]) -> Counter[int]:

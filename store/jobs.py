@@ -20,6 +20,7 @@ class Job(StrEnum):
     POLL_BROADCASTS = "poll_broadcasts"
     CHECK_INVARIANTS = "check_invariants"
     EXPIRE = "expire"
+    TEND_HANDOVERS = "tend_handovers"
 
 
 class Nudge(Protocol):

@@ -10,7 +10,7 @@ from web.api import scenes as scenes_api
 from web.api import till
 from web.console import routes as console
 from web.console import scenes as console_scenes
-from web.member import bind_page, privacy_page, profile_page
+from web.member import bind_page, preferences_page, privacy_page, profile_page, shops_page
 from web.member import routes as member_pages
 from web.pages import STATIC, make_templates
 from web.parts import Parts
@@ -37,8 +37,8 @@ def create_app(parts: Parts) -> FastAPI:
         app.include_router(router, include_in_schema=False)
     app.include_router(console_scenes.router, include_in_schema=False)
     app.include_router(member_pages.router, include_in_schema=False)
-    for own in (bind_page.router, profile_page.router, privacy_page.router):
-        app.include_router(own, include_in_schema=False)
+    for own in (bind_page, profile_page, privacy_page, preferences_page, shops_page):
+        app.include_router(own.router, include_in_schema=False)
     app.include_router(reference.router)
     for api in (orders_api.router, till.router, points_shop_api.router, scenes_api.router):
         app.include_router(api, prefix=API_PREFIX)

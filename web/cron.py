@@ -14,6 +14,7 @@ LINES: dict[Job, timedelta] = {
     Job.PASS_DEADLINES: timedelta(seconds=5),
     Job.POLL_BROADCASTS: timedelta(seconds=5),
     Job.EXPIRE: timedelta(minutes=5),
+    Job.TEND_HANDOVERS: timedelta(seconds=30),
     Job.CHECK_INVARIANTS: timedelta(hours=24),
 }
 _TICK_SECONDS = 1.0

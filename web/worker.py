@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from bot import delivery, notifying, scene_codes
+from bot import delivery, handing_over, notifying, scene_codes
 from bot.late import send_answer, sweep_answers
 from fatigue import audit
 from guide_tasks import attribution, deadlines, launch
@@ -140,4 +140,7 @@ _ACTS: Mapping[Job, Callable[[Parts, int], object]] = {
     ),
     Job.CHECK_INVARIANTS: _check_invariants,
     Job.EXPIRE: _expire,
+    Job.TEND_HANDOVERS: lambda parts, _: handing_over.tend(
+        parts.database, public_url=parts.settings.public_url, now=parts.clock()
+    ),
 }

@@ -17,11 +17,12 @@ from web.entry import DoorRoute, first_account
 from web.origin import OwnPostsOnly
 from web.pages import page
 from web.sessions import Door
-from web.workbench import acts, results_page, standing, task_list, task_page
+from web.workbench import acts, results_page, standing, talks_page, task_list, task_page
 from web.workbench.entry import Desk, DeskDep, guide_in_post
 from web.workbench.standing import Standing
 
 router = APIRouter(prefix="/guide", route_class=DoorRoute, dependencies=[OwnPostsOnly])
+router.include_router(talks_page.router)
 
 
 class SkipReason(StrEnum):
