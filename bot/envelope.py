@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from wechatpy.crypto import BasePrpCrypto
@@ -32,6 +33,8 @@ _LENGTH_BYTES = 4
 _ENCODED_KEY = re.compile(r"[A-Za-z0-9]{43}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 _MAX_QUERY_VALUE = 4096
+# Accounts of a house, each with a current and a previous key.
+_KEYS = 64
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def seal_reply(account: Credentials, opened: Opened, xml: str, *, now: datetime)
     )
 
 
+@lru_cache(_KEYS)
 def _cipher(aes_key: str) -> Any:
     cipher = BasePrpCrypto(_decoded(aes_key))
     # wechatpy draws the random start without a cryptographic source, and from letters only.

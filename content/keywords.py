@@ -4,7 +4,7 @@ The words that mean "stop" come from reference compliance.md §3.2; a letter cou
 """
 
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from content.phrases import Intent
@@ -66,8 +66,11 @@ WHOLE: dict[Intent, frozenset[str]] = {
 HARD_STOPS = WHOLE[Intent.STOP] - WHOLE[Intent.CANCEL]
 # These do something at once, so nothing is taken off before they are compared.
 _TO_THE_LETTER = frozenset({Intent.STOP, Intent.RESUME, Intent.CONFIRM, Intent.CANCEL})
+# Every route asks for the same words again, and people say the same words again and again.
+_REMEMBERED = 4096
 
 
+@lru_cache(_REMEMBERED)
 def normal(text: str) -> str:
     """The letters and digits of what was typed: full-width folded, upper case, without marks.
 
@@ -95,6 +98,7 @@ def joints() -> tuple[str, ...]:
     return _padding()[2]
 
 
+@lru_cache(_REMEMBERED)
 def trimmed(said: str) -> str:
     """Normal words without the politeness around them."""
     before, after, _ = _padding()

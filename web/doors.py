@@ -13,7 +13,8 @@ from bot.fields import BadCallback
 from bot.inbox import Busy
 from bot.wechat import express
 from bot.wechat import inbound as wechat
-from bot.wechat.push import Push, open_known, open_push
+from bot.wechat.express import Question
+from bot.wechat.push import open_known, open_push
 from bot.wecom import inbound as wecom
 from store.accounts import UnknownAccount
 from web.deps import PartsDep
@@ -57,8 +58,8 @@ class WechatDoor:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._express: dict[str, Lane[Push, str | None]] = defaultdict(
-            lambda: Lane(lambda pushes: express.answer_many(parts.desk, pushes, now=parts.clock()))
+        self._express: dict[str, Lane[Question, str | None]] = defaultdict(
+            lambda: Lane(lambda asked: express.answer_many(parts.desk, asked, now=parts.clock()))
         )
 
     async def __call__(self, request: Request) -> Response:
@@ -78,8 +79,9 @@ class WechatDoor:
         push = open_known(desk, code, query, body, now=now)
         if push is None:
             push = await run_in_threadpool(open_push, desk, code, query, body, now=now)
-        if express.takes(desk, push):
-            words = await self._express[code].put(push)
+        question = express.question_in(desk, push)
+        if question is not None:
+            words = await self._express[code].put(question)
             if words is not None:
                 return words
         return await run_in_threadpool(wechat.answer, desk, push, now=now)

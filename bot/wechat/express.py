@@ -25,101 +25,109 @@ from bot.wechat.inbound import handler_of
 from bot.wechat.push import Push, sealed
 from bot.wechat.windows import trigger_of
 from guide_tasks import progress
-from store import grants, questions
+from store import asking, grants
+from store.asking import Answered, Asker
 from store.grants import Trigger
-from store.questions import Answered, Asker
 
 # Who is locked for longer keeps nobody else waiting: all of them take the usual way.
 _WAIT = text("SET LOCAL lock_timeout = 200")
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class Question:
+    """A push that a glance serves, if who asks is not in the middle of something."""
+
     push: Push
-    turn: Turn
     glance: Glance[Any]
 
+    @property
+    def key(self) -> str:
+        """The push again is the same question."""
+        return self.push.said.platform_id
 
-def takes(desk: Desk, push: Push) -> bool:
-    """Whether this may be a question that only reads: words or a tap that a glance serves."""
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    question: Question
+    turn: Turn
+
+
+def question_in(desk: Desk, push: Push) -> Question | None:
+    """The question that only reads, if the push may be one: words or a tap that a glance serves."""
     message = push.said.message
     if not isinstance(message, Text | Menu):
-        return False
-    return isinstance(handler_of(_turn(desk, message, Asker(0, 0))), Glance)
+        return None
+    handler = handler_of(_turn(desk, message, Asker(0, 0)))
+    return Question(push, handler) if isinstance(handler, Glance) else None
 
 
-def answer_many(desk: Desk, pushes: Sequence[Push], *, now: datetime) -> list[str | None]:
-    """The answers to pushes of one account, in their order; None has to take the usual way."""
+def answer_many(desk: Desk, questions: Sequence[Question], *, now: datetime) -> list[str | None]:
+    """The answers to questions to one account, in their order; None has to take the usual way."""
     try:
         with desk.database.transaction() as session:
             session.connection().execute(_WAIT)
-            replies = _replies(session, desk, pushes, now)
+            replies = _replies(session, desk, questions, now)
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
-            return [None] * len(pushes)
+            return [None] * len(questions)
         raise
-    return [_spoken(desk, push, replies, now) for push in pushes]
+    return [_spoken(desk, one, replies, now) for one in questions]
 
 
 def _replies(
-    session: Session, desk: Desk, pushes: Sequence[Push], now: datetime
+    session: Session, desk: Desk, questions: Sequence[Question], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """The kept replies by platform id, of the pushes that were answered here."""
     started = time.perf_counter()
-    asked = _questions(session, desk, pushes, now)
+    asked = _asked(session, desk, questions, now)
     said = _answers(session, asked, now)
     replies = {key: answers.kept(words, desk.secret_key, now=now) for key, words in said.items()}
     heard = [_answered(asked[key], reply) for key, reply in replies.items()]
     if not heard:
         return {}
-    account = pushes[0].account
+    account = questions[0].push.account
     took_ms = round((time.perf_counter() - started) * 1000, 3)
-    rows = questions.keep(session, account.account_id, heard, took_ms=took_ms, now=now)
+    rows = asking.keep(session, account.account_id, heard, took_ms=took_ms, now=now)
     openings = [_opening(asked[key].turn, row_id) for key, row_id in rows.items()]
     grants.open_many(session, openings, account=account.app_id, now=now)
     return {key: replies[key] for key in rows}
 
 
-def _questions(
-    session: Session, desk: Desk, pushes: Sequence[Push], now: datetime
-) -> dict[str, _Question]:
-    """The pushes that are answered here, by platform id; the same push twice is one question."""
-    openids = {push.said.sender for push in pushes}
-    known = questions.askers(session, pushes[0].account.app_id, openids, now)
+def _asked(
+    session: Session, desk: Desk, questions: Sequence[Question], now: datetime
+) -> dict[str, _Asked]:
+    """The questions that are answered here; the same one twice is one."""
+    openids = {one.push.said.sender for one in questions}
+    known = asking.askers(session, questions[0].push.account.app_id, openids, now)
     members = {asker.member_id for asker in known.values()}
     awaited = progress.awaiting_answer(session, members, now=now)
     asked = {}
-    for push in pushes:
-        asker, message = known.get(push.said.sender), push.said.message
+    for one in questions:
+        asker, message = known.get(one.push.said.sender), one.push.said.message
         assert isinstance(message, Text | Menu)
-        if asker is None or asker.member_id in awaited:
-            continue
-        turn = _turn(desk, message, asker)
-        glance = handler_of(turn)
-        if isinstance(glance, Glance):
-            asked[push.said.platform_id] = _Question(push, turn, glance)
+        if asker is not None and asker.member_id not in awaited:
+            asked[one.key] = _Asked(one, _turn(desk, message, asker))
     return asked
 
 
-def _answers(session: Session, asked: Mapping[str, _Question], now: datetime) -> dict[str, Answer]:
+def _answers(session: Session, asked: Mapping[str, _Asked], now: datetime) -> dict[str, Answer]:
     """One read for each kind of question, then pure words."""
-    wanted: dict[int, list[_Question]] = defaultdict(list)
-    for question in asked.values():
-        wanted[id(question.glance)].append(question)
-    views = {}
-    for same in wanted.values():
-        glance, members = same[0].glance, {question.turn.member_id for question in same}
-        views[id(glance)] = glance.read(session, members, now)
-    return {
-        key: one.glance.say(one.turn, views[id(one.glance)][one.turn.member_id], now)
-        for key, one in asked.items()
-    }
+    members: dict[Glance[Any], set[int]] = defaultdict(set)
+    for one in asked.values():
+        members[one.question.glance].add(one.turn.member_id)
+    views = {glance: glance.read(session, ids, now) for glance, ids in members.items()}
+    said = {}
+    for key, one in asked.items():
+        glance = one.question.glance
+        said[key] = glance.say(one.turn, views[glance][one.turn.member_id], now)
+    return said
 
 
-def _answered(question: _Question, reply: Mapping[str, Any]) -> Answered:
-    said = question.push.said
-    member_id = question.turn.member_id
-    return Answered(said.platform_id, said.sender, member_id, said.kind, said.payload, reply)
+def _answered(one: _Asked, reply: Mapping[str, Any]) -> Answered:
+    said = one.question.push.said
+    return Answered(
+        one.question.key, said.sender, one.turn.member_id, said.kind, said.payload, reply
+    )
 
 
 def _opening(turn: Turn, row_id: int) -> tuple[int, Trigger, str]:
@@ -139,7 +147,9 @@ def _turn(desk: Desk, message: Text | Menu, asker: Asker) -> Turn:
 
 
 def _spoken(
-    desk: Desk, push: Push, replies: Mapping[str, dict[str, Any]], now: datetime
+    desk: Desk, question: Question, replies: Mapping[str, dict[str, Any]], now: datetime
 ) -> str | None:
-    reply = replies.get(push.said.platform_id)
-    return None if reply is None else sealed(push, answers.at_once(reply, desk.secret_key), now=now)
+    reply = replies.get(question.key)
+    if reply is None:
+        return None
+    return sealed(question.push, answers.at_once(reply, desk.secret_key), now=now)
