@@ -1,15 +1,13 @@
 """Races for the record: one winner each, and beside it the same race without the lock."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlmodel import Session, col, func, select
 
-from store import coupons, gifts, ledger, members, merges, orders, points
-from store.coupons import Coupon, CouponPlan, CouponState, Gift, GiftState, StockUsedUp
+from store import coupons, ledger, members, merges, orders, points
+from store.coupons import Coupon, CouponPlan, StockUsedUp
 from store.db import Database
-from store.gifts import GiftTaken
 from store.members import Identity, IdentityChannel, Member
 from store.merges import CannotMerge, Merge
 from store.orders import Order, RefundForm
@@ -18,7 +16,6 @@ from tests.builders import (
     NOW,
     SOURCE,
     a_brand,
-    a_coupon,
     a_member,
     a_mobile,
     a_plan,
@@ -32,7 +29,6 @@ from tests.races.racing import Act, race, waiting, winners
 pytestmark = pytest.mark.race
 
 RACERS = 6
-SOON, LAPSED = NOW + timedelta(hours=1), NOW + timedelta(hours=24)
 
 
 def unlocked(session: Session, member_id: int) -> Member:
@@ -177,123 +173,6 @@ def test_a_member_gets_no_more_than_the_limit_when_asking_many_times_at_once(
     outcomes = race(fresh_database, [issuing(plan_id, li) for _ in range(RACERS)])
 
     assert len(winners(outcomes)) == 2
-
-
-def a_gift(database: Database) -> tuple[int, int, str]:
-    """A gift on its way: its id, its giver and its token."""
-    with database.transaction() as session:
-        li = a_member(session)
-        gift, token = gifts.offer(session, a_coupon(session, li).id, li.id, now=NOW)
-        return gift.id, li.id, token
-
-
-def claimers(database: Database, token: str, count: int) -> list[Act]:
-    with database.transaction() as session:
-        people = [a_member(session).id for _ in range(count)]
-    return [claiming(token, who) for who in people]
-
-
-def claiming(token: str, member_id: int) -> Act:
-    return lambda session: gifts.claim(session, token, member_id, now=SOON).member_id
-
-
-def standing(database: Database, gift_id: int) -> tuple[GiftState, CouponState, int, int | None]:
-    with database.transaction() as session:
-        gift = session.get_one(Gift, gift_id)
-        coupon = session.get_one(Coupon, gift.coupon_id)
-        return gift.state, coupon.state, coupon.member_id, gift.claimed_by_id
-
-
-def test_a_gift_has_one_winner_when_many_claim_it_at_once(fresh_database: Database) -> None:
-    gift_id, _, token = a_gift(fresh_database)
-
-    outcomes = race(fresh_database, claimers(fresh_database, token, RACERS))
-
-    winner = winners(outcomes)
-    assert len(winner) == 1
-    assert [type(lost) for lost in outcomes].count(GiftTaken) == RACERS - 1
-    assert standing(fresh_database, gift_id) == (
-        GiftState.CLAIMED,
-        CouponState.AVAILABLE,
-        winner[0],
-        winner[0],
-    )
-
-
-def test_a_gift_has_two_winners_without_the_locks(
-    fresh_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, _, token = a_gift(fresh_database)
-    acts = claimers(fresh_database, token, 2)
-    monkeypatch.setattr(members, "lock_both", unlocked_both)
-    monkeypatch.setattr(gifts, "_lock", lambda s, gift: s.get_one(Coupon, gift.coupon_id))
-    monkeypatch.setattr(gifts, "_need_open", waiting(2, gifts._need_open))
-
-    outcomes = race(fresh_database, acts)
-
-    assert len(set(winners(outcomes))) == 2
-
-
-def test_a_claim_and_a_cancel_at_once_leave_one_of_the_two(fresh_database: Database) -> None:
-    gift_id, giver, token = a_gift(fresh_database)
-    claim = claimers(fresh_database, token, 1)[0]
-
-    outcomes = race(
-        fresh_database, [claim, lambda s: gifts.cancel(s, gift_id, giver, now=SOON).giver_id]
-    )
-
-    state, coupon_state, owner, claimer = standing(fresh_database, gift_id)
-    assert winners(outcomes) == [owner]
-    assert coupon_state is CouponState.AVAILABLE
-    assert (state, owner == giver) in {(GiftState.CLAIMED, False), (GiftState.CANCELLED, True)}
-    assert (claimer is None) == (owner == giver)
-
-
-def test_a_claim_and_the_expiry_at_once_leave_one_of_the_two(fresh_database: Database) -> None:
-    """The claimer's clock is a moment behind the job's."""
-    gift_id, giver, token = a_gift(fresh_database)
-    claim = claimers(fresh_database, token, 1)[0]
-
-    race(fresh_database, [claim, lambda session: gifts.expire_due(session, LAPSED)])
-
-    state, coupon_state, owner, _ = standing(fresh_database, gift_id)
-    assert coupon_state is CouponState.AVAILABLE
-    assert (state, owner == giver) in {(GiftState.CLAIMED, False), (GiftState.EXPIRED, True)}
-
-
-def test_a_coupon_is_used_or_given_when_both_are_tried_at_once(fresh_database: Database) -> None:
-    with fresh_database.transaction() as session:
-        li = a_member(session).id
-        coupon = a_coupon(session, session.get_one(Member, li))
-
-    outcomes = race(
-        fresh_database,
-        [
-            lambda s: coupons.redeem(s, coupon.code, order_id=None, now=SOON),
-            lambda s: gifts.offer(s, coupon.id, li, now=SOON),
-        ],
-    )
-
-    assert len(winners(outcomes)) == 1
-
-
-def test_two_who_claim_each_others_gifts_do_not_wait_for_each_other(
-    fresh_database: Database,
-) -> None:
-    with fresh_database.transaction() as session:
-        pair = [a_member(session) for _ in range(2)]
-        offers = [gifts.offer(session, a_coupon(session, p).id, p.id, now=NOW) for p in pair]
-        ids = [person.id for person in pair]
-
-    outcomes = race(
-        fresh_database,
-        [
-            lambda s: gifts.claim(s, offers[0][1], ids[1], now=SOON).member_id,
-            lambda s: gifts.claim(s, offers[1][1], ids[0], now=SOON).member_id,
-        ],
-    )
-
-    assert outcomes == [ids[1], ids[0]]
 
 
 def handing_in(database: Database) -> tuple[int, Act]:
