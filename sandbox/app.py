@@ -14,11 +14,12 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
 from sandbox import control, oauth, qr_codes
 from sandbox.gateway import ApiServer, answer_http
-from sandbox.phones import pages, sms_page
+from sandbox.phones import consumer, consumer_acts, controls, pages, sms_page
 from sandbox.push import Rules, new_client
 from sandbox.register import Unknown
 from sandbox.sms_server import sms_router
@@ -29,6 +30,7 @@ from sandbox.wecom_server import WecomServer
 from store import clock
 
 _LOOPBACK = "127.0.0.1"
+_STATIC = Path(__file__).parent / "phones" / "static"
 
 
 def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None) -> FastAPI:
@@ -50,7 +52,9 @@ def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None
     app.add_api_route("/oauth/connect/oauth2/authorize", _authorize, methods=["GET"])
     app.add_exception_handler(Unknown, _unknown)
     app.include_router(control.router)
-    app.include_router(pages.router)
+    for part in (pages, consumer, consumer_acts, controls):
+        app.include_router(part.router)
+    app.mount("/phone/static", StaticFiles(directory=_STATIC), name="phone-static")
     app.include_router(sms_router(world))
     app.include_router(sms_page.router)
     return app

@@ -4,14 +4,15 @@ Guarded by nothing, so the sandbox listens on the loopback address only. It is n
 or WeCom.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from sandbox import broadcasts, forms, register, talk
+from sandbox import broadcasts, forms, moving_clock, register, talk
 from sandbox.inboxes import ids_of_same_person, show
+from sandbox.markup import leaf
 from sandbox.oauth import PERSON_COOKIE, SNAPSHOT_COOKIE
 from sandbox.push import Delivery, verify
 from sandbox.state import Broadcast, Bubble, Switch, World
@@ -20,6 +21,7 @@ from store import clock
 
 router = APIRouter(prefix="/sandbox", tags=["sandbox control"])
 Json = dict[str, Any]
+_PRODUCT_COOKIES = {"zhiyin_m": "/m", "zhiyin_guide": "/guide"}
 
 
 def the_world(request: Request) -> World:
@@ -89,9 +91,10 @@ async def say(form: forms.SayForm, world: TheWorld, pusher: ThePusher) -> Json:
 async def event(form: forms.EventForm, world: TheWorld, pusher: ThePusher) -> Json:
     """A follower does something."""
     follower = register.find_follower(world, form.openid)
+    extra = leaf("Ticket", form.ticket) if form.ticket else ""
     return seen(
         await talk.act(
-            pusher, follower, form.event, key=form.event_key, ticket=form.ticket, now=clock.now()
+            pusher, follower, form.event, key=form.event_key, extra=extra, now=clock.now()
         )
     )
 
@@ -219,6 +222,15 @@ async def misbehave(form: forms.MisbehaveForm, world: TheWorld) -> Json:
     return {"ok": True}
 
 
+@router.post("/clock/move")
+async def move_clock(form: forms.ClockForm) -> Json:
+    """Move the clock of the sandbox and the product ahead."""
+    try:
+        return {"now": moving_clock.move(timedelta(seconds=form.seconds)).isoformat()}
+    except moving_clock.ClockStands as stands:
+        raise HTTPException(409, "This sandbox has no clock that can be moved.") from stands
+
+
 @router.post("/behave")
 async def behave(world: TheWorld) -> Json:
     """End all misbehaviour."""
@@ -250,9 +262,20 @@ async def read_journal(world: TheWorld, since: int = 0, kind: Annotated[str, Que
 
 
 @router.get("/be")
-async def be(who: str, next: str = "/", *, snapshot: bool = False) -> Response:  # noqa: A002 -- the name in the address
+async def be(
+    request: Request,
+    who: str,
+    next: str = "/",  # noqa: A002 -- the name in the address
+    *,
+    snapshot: bool = False,
+) -> Response:
     """Become a person on this browser, then go on to an address."""
     answer = RedirectResponse(next, status_code=303)
+    if request.cookies.get(PERSON_COOKIE) != who:
+        # Another phone: what the product knows this browser by belongs to the one before. Cookies
+        # know no port, so the product's can be taken away from here.
+        for name, path in _PRODUCT_COOKIES.items():
+            answer.delete_cookie(name, path=path)
     answer.set_cookie(PERSON_COOKIE, who, httponly=True, samesite="lax")
     if snapshot:
         answer.set_cookie(SNAPSHOT_COOKIE, "1", httponly=True, samesite="lax")

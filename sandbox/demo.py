@@ -1,7 +1,6 @@
 """`zhiyin demo`: real servers, real data, real processes, then the classic case on them."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError, PendingRollbackError
 from sqlmodel import Session
 
-from sandbox import case, load, report, sms_server, stage
+from sandbox import case, load, moving_clock, report, sms_server, stage
 from sandbox.actors import ActorStuck, World
 from sandbox.processes import Crew, CrewError, free_port
 from sandbox.scene import Case
@@ -88,9 +87,7 @@ def move_clock(settings: Settings) -> int:
     memory = settings.var_dir / "demo-clock"
     before = int(memory.read_text()) if memory.exists() else 0
     shift = daylight_shift(clock.real(), ZoneInfo(settings.timezone), before)
-    settings.var_dir.mkdir(parents=True, exist_ok=True)
-    memory.write_text(str(shift))
-    os.environ[clock.SHIFT] = str(shift)
+    moving_clock.keep_in(memory.absolute(), shift)
     return shift
 
 
@@ -142,6 +139,7 @@ def _prepare(demo: Demo, held: Servers, database: Database) -> str:
         )
     demo.seconds |= {f"load.{name}": value for name, value in steps.items()}
     with database.transaction() as session:
+        stage.set_joining_gift(session)
         return stage.till_key(session, now=clock.now())
 
 

@@ -172,6 +172,12 @@ class MisbehaveForm(Form):
     seconds: float = Field(default=0.0, ge=0.0, le=60.0)
 
 
+class ClockForm(Form):
+    """How far to move the clock ahead."""
+
+    seconds: int = Field(ge=0)
+
+
 class SettingsForm(Form):
     """Rules that differ between corps or are not documented."""
 

@@ -4,13 +4,16 @@ from typing import Any
 
 from sandbox.state import Bubble, World
 
+# What friends send each other goes past the brand, so it is no receipt.
+FRIEND = "friend"
+
 
 def show(world: World, person: str, bubble: Bubble) -> None:
     """Put a bubble on a person's phone; what a customer receives is also a receipt in the
     journal.
     """
     world.inboxes[person].append(bubble)
-    if bubble.is_own or person in world.wecom.guides:
+    if bubble.is_own or bubble.channel == FRIEND or person in world.wecom.guides:
         return
     world.journal.note("receipt", now=bubble.at, to=person, **_receipt(bubble))
 

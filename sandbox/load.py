@@ -75,7 +75,7 @@ def load(
 def people(session: Session) -> Mapping[str, object]:
     """Everybody that the sandbox's servers must be told of: the body of its `people`."""
     followers = session.exec(
-        select(Identity.outside_id, Identity.unionid, Member.name)
+        select(Identity.outside_id, Identity.unionid, Member.name, Member.mobile)
         .join(Member, col(Member.id) == col(Identity.member_id))
         .where(Identity.channel == IdentityChannel.WECHAT, Identity.account == APP_ID)
         .order_by(col(Member.id))
@@ -83,8 +83,8 @@ def people(session: Session) -> Mapping[str, object]:
     guides = session.exec(select(Guide).where(Guide.status == GuideStatus.ACTIVE))
     return {
         "followers": [
-            {"openid": openid, "unionid": unionid or "", "nickname": name}
-            for openid, unionid, name in followers
+            {"openid": openid, "unionid": unionid or "", "nickname": name, "mobile": mobile or ""}
+            for openid, unionid, name, mobile in followers
         ],
         "guides": [{"userid": guide.userid, "name": guide.name} for guide in guides],
         "contacts": _contacts(session),

@@ -1,6 +1,7 @@
 """The menu of an official account (wechat-oa.md §10.1): checked, kept, and shown on the phones."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.gateway import Call
@@ -52,6 +53,31 @@ def delete(world: World, account: Account, call: Call) -> Answer:
 def shown(account: Account) -> list[dict[str, Any]]:
     """What a phone shows: the menu of the API, else the one set up in the console."""
     return account.belongings.menu or account.menu
+
+
+@dataclass(frozen=True)
+class Button:
+    """A button on a phone: its path in the menu, and those below it."""
+
+    path: str
+    name: str
+    below: list["Button"]
+
+
+def buttons(account: Account) -> list[Button]:
+    """The menu for a phone."""
+    return _buttons(shown(account), "")
+
+
+def _buttons(found: list[dict[str, Any]], above: str) -> list[Button]:
+    return [
+        Button(
+            f"{above}{place}",
+            str(one.get("name", "")),
+            _buttons(one.get("sub_button") or [], f"{above}{place}."),
+        )
+        for place, one in enumerate(found)
+    ]
 
 
 def _check_all(buttons: object, *, depth: int) -> None:

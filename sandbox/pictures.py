@@ -91,15 +91,13 @@ def _member(page: Page, sandbox: str, name: str) -> tuple[bytes, bytes]:
     """The member's chat with a question answered, and the page of goods behind the message."""
     page.goto(f"{sandbox}/?q={name}")
     page.locator("a[href^='/phone/member/o']").first.click()
-    chat = page.frame_locator("iframe")
-    link = chat.locator("a[href*='picks']").first
-    link.wait_for()
-    with page.expect_popup() as opened:
-        link.click()
-    opened.value.locator("article.good").first.wait_for()
-    page.locator(".menu button").first.click()
-    chat.locator(".row.own").first.wait_for()
-    return page.screenshot(), opened.value.screenshot()
+    page.get_by_label("所有聊天").click()
+    page.locator("a.line", has_text="@企业微信").first.click()
+    page.locator(".log a[href*='picks']").first.click()
+    page.frame_locator("iframe.page").locator("article.good").first.wait_for()
+    picks = page.screenshot()
+    page.get_by_label("关闭网页").click()
+    return page.screenshot(), picks
 
 
 def _composed(

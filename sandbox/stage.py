@@ -9,9 +9,11 @@ from pydantic import SecretStr
 from sqlmodel import Session, select
 
 from content import ready_pieces
+from content.phrases import Intent
 from fatigue import policies
 from store import accounts, api_keys
 from store.accounts import AccountForm, Platform
+from store.binding import JoiningOffer
 from store.coupons import CouponPlan
 from store.organisation import Brand, Operator, add_operator
 from store.settings import Settings
@@ -27,6 +29,37 @@ AGENT_ID = 1000002
 NOTICE_TEMPLATE_ID = "Q2FyZVBpY2tzTm90aWNlVGVtcGxhdGVJZF9aaGl5aW4"
 # What the template asks for: a type of WeChat's and a number (wechat-oa.md §6.3).
 NOTICE_FIELDS = ["thing1", "thing2"]
+# What the brand has set up in WeChat's console; the keys are those of the bot.
+MENU = [
+    {
+        "name": "会员",
+        "sub_button": [
+            {"type": "click", "name": "会员卡", "key": Intent.CARD},
+            {"type": "click", "name": "查积分", "key": Intent.POINTS},
+            {"type": "click", "name": "积分商城", "key": Intent.POINTS_SHOP},
+            {"type": "click", "name": "我的订单", "key": Intent.ORDERS},
+            {"type": "click", "name": "绑定手机号", "key": Intent.BIND},
+        ],
+    },
+    {
+        "name": "优惠",
+        "sub_button": [
+            {"type": "click", "name": "我的优惠券", "key": Intent.COUPONS},
+            {"type": "click", "name": "送券给朋友", "key": Intent.GIFT},
+        ],
+    },
+    {
+        "name": "服务",
+        "sub_button": [
+            {"type": "click", "name": "我的导购", "key": Intent.GUIDE},
+            {"type": "click", "name": "附近门店", "key": Intent.SHOPS},
+            {"type": "click", "name": "人工客服", "key": Intent.HUMAN},
+            {"type": "click", "name": "意见反馈", "key": Intent.FEEDBACK},
+            {"type": "click", "name": "少收一点", "key": Intent.PREFERENCES},
+        ],
+    },
+]
+_JOINING_PLAN, _JOINING_POINTS = "JOIN10", 100
 LOGIN = "hq"
 TILL = "pos"
 
@@ -71,6 +104,15 @@ def password(settings: Settings) -> str:
 def till_key(session: Session, *, now: datetime) -> str:
     """A fresh API key for the demo's till."""
     return api_keys.issue(session, TILL, now=now)
+
+
+def set_joining_gift(session: Session) -> None:
+    """Whoever joins gets a coupon and some points; nothing where the plan was not loaded."""
+    plan = session.exec(select(CouponPlan).where(CouponPlan.code == _JOINING_PLAN)).first()
+    if plan is not None:
+        brand = session.exec(select(Brand).where(Brand.code == BRAND_CODE)).one()
+        offer = JoiningOffer(brand_id=brand.id, coupon_plan_id=plan.id, points=_JOINING_POINTS)
+        session.merge(offer)
 
 
 def coupon_plan(session: Session) -> str:
@@ -123,6 +165,7 @@ def platforms(settings: Settings, product_url: str) -> Mapping[str, object]:
         "name": f"{BRAND_NAME}会员中心",
         "oauth_domain": host,
         "templates": {NOTICE_TEMPLATE_ID: NOTICE_FIELDS},
+        "menu": MENU,
     }
     app = {
         "corpid": CORP_ID,

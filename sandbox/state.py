@@ -311,6 +311,8 @@ class World:
     journal: Journal = field(default_factory=Journal)
     switches: list[Switch] = field(default_factory=list)
     inboxes: dict[str, list[Bubble]] = field(default_factory=lambda: defaultdict(list))
+    # How many bubbles of each chat a person has looked at: (person, chat) → number.
+    looked_at: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def take_switch(self, server: str, path: str, owner: str = "") -> Switch | None:
         """The misbehaviour due for this call, used up by one."""

@@ -16,7 +16,7 @@ from sandbox.inboxes import show
 from sandbox.markup import event_xml, leaf, node, wrap
 from sandbox.mischief import Roads
 from sandbox.push import Delivery, Rules, push
-from sandbox.state import Bubble, Door, Follower, Guide, Push, WecomApp, World
+from sandbox.state import Bubble, Follower, Guide, Push, WecomApp, World
 
 _MESSAGE_IDS = 10**18
 
@@ -61,13 +61,29 @@ async def say(
     now: datetime,
 ) -> Delivery:
     """A follower writes to the account; a tap on a `msgmenu` item counts as a menu tap."""
-    door = pusher.world.wechat.accounts[follower.appid].door
-    show(pusher.world, follower.openid, Bubble(now, "wechat", True, "text", text))
-    grants.open_window(follower, Trigger.MENU if menu_id else Trigger.MESSAGE, now=now)
+    trigger = Trigger.MENU if menu_id else Trigger.MESSAGE
+    fields = [leaf("Content", text)]
+    if menu_id:
+        fields.append(leaf("bizmsgmenuid", menu_id))
+    bubble = Bubble(now, "wechat", True, "text", text)
+    return await send(pusher, follower, bubble, fields, trigger=trigger, msg_id=msg_id)
+
+
+async def send(
+    pusher: Pusher,
+    follower: Follower,
+    bubble: Bubble,
+    fields: list[str],
+    *,
+    trigger: Trigger = Trigger.MESSAGE,
+    msg_id: int | None = None,
+) -> Delivery:
+    """A follower sends what the bubble shows; its kind is the `MsgType` (wechat-oa.md §2.2)."""
+    show(pusher.world, follower.openid, bubble)
+    grants.open_window(follower, trigger, now=bubble.at)
     number = secrets.randbelow(_MESSAGE_IDS) + _MESSAGE_IDS if msg_id is None else msg_id
-    body = leaf("MsgType", "text") + leaf("Content", text) + leaf("MsgId", number)
-    body += leaf("bizmsgmenuid", menu_id) if menu_id else ""
-    return await _to_account(pusher, door, follower, body, now=now)
+    body = leaf("MsgType", bubble.kind) + "".join(fields) + leaf("MsgId", number)
+    return await _to_account(pusher, follower, body, now=bubble.at)
 
 
 async def act(
@@ -76,17 +92,18 @@ async def act(
     event: str,
     *,
     key: str = "",
-    ticket: str = "",
+    extra: str = "",
     now: datetime,
 ) -> Delivery:
-    """A follower follows, leaves, scans or taps; `event` is spelt as WeChat spells it."""
+    """A follower follows, leaves, scans or taps; `event` is spelt as WeChat spells it, `extra` is
+    the XML of further fields.
+    """
     _move(follower, event, key, now=now)
-    door = pusher.world.wechat.accounts[follower.appid].door
-    text = f"【{event}】{key}"
-    show(pusher.world, follower.openid, Bubble(now, "wechat", True, "event", text))
-    extra = leaf("Ticket", ticket) if ticket else ""
+    facts = {"event": event, "key": key}
+    bubble = Bubble(now, "wechat", True, "event", f"【{event}】{key}", facts)
+    show(pusher.world, follower.openid, bubble)
     body = event_xml(event, leaf("EventKey", key), extra)
-    return await _to_account(pusher, door, follower, body, now=now)
+    return await _to_account(pusher, follower, body, now=now)
 
 
 def _move(follower: Follower, event: str, key: str, *, now: datetime) -> None:
@@ -108,7 +125,6 @@ async def answer_notice(
     """
     if status == "accept":
         follower.acceptances[template_id] += 1
-    door = pusher.world.wechat.accounts[follower.appid].door
     item = node(
         "List",
         leaf("TemplateId", template_id),
@@ -116,12 +132,12 @@ async def answer_notice(
         leaf("PopupScene", 1),
     )
     body = event_xml("subscribe_msg_popup_event", node("SubscribeMsgPopupEvent", item))
-    return await _to_account(pusher, door, follower, body, now=now)
+    return await _to_account(pusher, follower, body, now=now)
 
 
-async def _to_account(
-    pusher: Pusher, door: Door, follower: Follower, body: str, *, now: datetime
-) -> Delivery:
+async def _to_account(pusher: Pusher, follower: Follower, body: str, *, now: datetime) -> Delivery:
+    follower.acted_at = now
+    door = pusher.world.wechat.accounts[follower.appid].door
     xml = wrap(body, to=door.address, sender=follower.openid, at=now)
     delivery = await pusher.carry(Push(door, follower.openid, xml), now=now)
     _show_reply(pusher.world, follower.openid, "wechat_reply", delivery, now=now)

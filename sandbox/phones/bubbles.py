@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from sandbox.state import Bubble
@@ -35,6 +35,8 @@ class Piece:
 
     text: str
     href: str = ""
+    menu_id: str = ""
+    says: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def shown(bubble: Bubble, person: str) -> Shown:
     facts = bubble.facts
     card = facts.get("card") or {}
     rows = [
-        Item(str(row.get("keyname", "")), str(row.get("value", "")), _be(person, row.get("url")))
+        Item(str(row.get("keyname", "")), str(row.get("value", "")), be(person, row.get("url")))
         for row in card.get("horizontal_content_list") or []
     ]
     return Shown(
@@ -77,10 +79,10 @@ def shown(bubble: Bubble, person: str) -> Shown:
         is_own=bubble.is_own,
         kind=bubble.kind,
         pieces=pieces(bubble.text, person),
-        href=_be(person, facts.get("url")),
+        href=be(person, facts.get("url")),
         description=str(facts.get("description") or _card_description(card)),
         task_id=str(facts.get("task_id") or ""),
-        items=[*rows, *_articles(facts, person), *_attachments(facts, person)],
+        items=[*rows, *articles(facts, person), *attachments(facts, person)],
         buttons=[*_buttons(card, person), *_jumps(card, person)],
     )
 
@@ -91,13 +93,21 @@ def pieces(text: str, person: str) -> list[Piece]:
     end = 0
     for match in _LINK.finditer(text):
         found.append(Piece(text[end : match.start()]))
-        href = unescape(match["href"] or match["url"])
-        found.append(Piece(match["label"] or match["url"], _be(person, href)))
+        found.append(_linked(unescape(match["href"] or match["url"]), match["label"], person))
         end = match.end()
     return [piece for piece in [*found, Piece(text[end:])] if piece.text]
 
 
-def _be(person: str, url: object) -> str:
+def _linked(href: str, label: str | None, person: str) -> Piece:
+    """A link to a page, or one that says something to the account (wechat-oa.md §5.2)."""
+    if href.startswith("weixin://bizmsgmenu?"):
+        asked = dict(parse_qsl(urlsplit(href).query))
+        says = asked.get("msgmenucontent", "")
+        return Piece(label or says, "", asked.get("msgmenuid", ""), says)
+    return Piece(label or href, be(person, href))
+
+
+def be(person: str, url: object) -> str:
     """The way to an address that makes the browser this person first."""
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         return ""
@@ -115,18 +125,20 @@ def _card_description(card: dict[str, Any]) -> str:
     return "\n".join(str(part) for part in parts if part)
 
 
-def _articles(facts: dict[str, Any], person: str) -> list[Item]:
+def articles(facts: dict[str, Any], person: str) -> list[Item]:
+    """The articles of a passive answer."""
     return [
-        Item(one.get("Title", ""), one.get("Description", ""), _be(person, one.get("Url")))
+        Item(one.get("Title", ""), one.get("Description", ""), be(person, one.get("Url")))
         for one in facts.get("items") or []
     ]
 
 
-def _attachments(facts: dict[str, Any], person: str) -> list[Item]:
+def attachments(facts: dict[str, Any], person: str) -> list[Item]:
+    """What hangs on a broadcast."""
     contents = [one.get(one.get("msgtype")) or {} for one in facts.get("attachments") or []]
     return [
         Item(
-            str(one.get("title") or "附件"), str(one.get("desc") or ""), _be(person, one.get("url"))
+            str(one.get("title") or "附件"), str(one.get("desc") or ""), be(person, one.get("url"))
         )
         for one in contents
     ]
@@ -137,7 +149,7 @@ def _buttons(card: dict[str, Any], person: str) -> list[Item]:
         Item(
             str(button.get("text")),
             "",
-            _be(person, button.get("url")),
+            be(person, button.get("url")),
             str(button.get("key") or ""),
         )
         for button in card.get("button_list") or []
@@ -146,6 +158,6 @@ def _buttons(card: dict[str, Any], person: str) -> list[Item]:
 
 def _jumps(card: dict[str, Any], person: str) -> list[Item]:
     return [
-        Item(str(jump.get("title")), "", _be(person, jump.get("url")))
+        Item(str(jump.get("title")), "", be(person, jump.get("url")))
         for jump in card.get("jump_list") or []
     ]

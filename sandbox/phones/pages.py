@@ -1,51 +1,33 @@
-"""Two phones in a browser: a member's WeChat and a guide's WeCom. Server-rendered, no scripts,
-plainly labelled.
-"""
+"""Whose phone it shall be, and a guide's WeCom. Server-rendered, no scripts, plainly labelled."""
 
 from collections.abc import Callable
 from itertools import islice
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from sandbox import broadcasts, register, talk
-from sandbox.inboxes import ids_of_same_person
 from sandbox.oauth import PageError
 from sandbox.phones import people
 from sandbox.phones.bubbles import Shown, shown
+from sandbox.phones.rendering import page, world_of
 from sandbox.state import Broadcast, World
 from store import clock
 
 router = APIRouter(tags=["phones"], include_in_schema=False)
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-)
 _BUBBLES = 200
 _PREVIEW_CUSTOMERS = 5
-
-
-def _page(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_TEMPLATES.get_template(template).render(**values), status)
-
-
-def _world(request: Request) -> World:
-    world: World = request.app.state.world
-    return world
 
 
 @router.get("/")
 async def index(request: Request, q: Annotated[str, Query(max_length=64)] = "") -> Response:
     """Who you can be: those with something on their phone first."""
-    world = _world(request)
-    return _page(
+    world = world_of(request)
+    return page(
         "index.html",
         q=q,
         guides=people.some(people.guides(world), q),
@@ -55,57 +37,20 @@ async def index(request: Request, q: Annotated[str, Query(max_length=64)] = "") 
     )
 
 
-@router.get("/phone/member/{openid}")
-async def member_phone(request: Request, openid: str) -> Response:
-    """A member's WeChat: the chat in a frame that refreshes, the box to write in outside of it.
-
-    Whoever only has a guide as a contact, by external_userid, has no account to write to.
-    """
-    world = _world(request)
-    follower = world.wechat.followers.get(openid)
-    if follower is None:
-        name, account = register.find_customer(world, openid).name, ""
-    else:
-        name, account = follower.nickname, world.wechat.accounts[follower.appid].name
-    return _page("member.html", who=openid, name=name or openid, account=account)
-
-
-@router.get("/phone/member/{openid}/log")
-async def member_log(request: Request, openid: str) -> Response:
-    """The chat: what the account and the guides of this member have sent, newest at the bottom."""
-    world = _world(request)
-    return _page(
-        "log.html",
-        bubbles=_log(world, openid, ids_of_same_person(world, openid)),
-        waiting=[],
-        tap="",
-        who=openid,
-    )
-
-
-@router.post("/phone/member/{openid}/say")
-async def member_says(request: Request, openid: str, text: Annotated[str, Form()] = "") -> Response:
-    """Write to the account, or tap its menu, and come back."""
-    follower = register.find_follower(_world(request), openid)
-    if text.strip():
-        await talk.say(request.app.state.pusher, follower, text.strip(), now=clock.now())
-    return RedirectResponse(f"/phone/member/{openid}", 303)
-
-
 @router.get("/phone/guide/{userid}")
 async def guide_phone(request: Request, userid: str) -> Response:
     """A guide's WeCom."""
-    guide = register.find_guide(_world(request), userid)
-    return _page("guide.html", who=userid, name=guide.name)
+    guide = register.find_guide(world_of(request), userid)
+    return page("guide.html", who=userid, name=guide.name)
 
 
 @router.get("/phone/guide/{userid}/log")
 async def guide_log(request: Request, userid: str) -> Response:
     """The cards and messages of a guide, and at the end the broadcasts to be confirmed."""
-    world = _world(request)
-    return _page(
+    world = world_of(request)
+    return page(
         "log.html",
-        bubbles=_log(world, userid, [userid]),
+        bubbles=_log(world, userid),
         waiting=[_preview(world, one, userid) for one in broadcasts.waiting(world, userid)],
         tap=f"/phone/guide/{userid}/tap",
         who=userid,
@@ -128,7 +73,7 @@ def _preview(world: World, broadcast: Broadcast, userid: str) -> dict[str, Any]:
 @router.post("/phone/guide/{userid}/confirm")
 async def guide_confirms(request: Request, userid: str, msgid: Annotated[str, Form()]) -> Response:
     """Confirm one broadcast and come back; one that is gone already is left alone."""
-    world = _world(request)
+    world = world_of(request)
     with world.wecom.lock:
         for broadcast in broadcasts.waiting(world, userid):
             if broadcast.msgid == msgid:
@@ -139,7 +84,7 @@ async def guide_confirms(request: Request, userid: str, msgid: Annotated[str, Fo
 @router.post("/phone/guide/{userid}/say")
 async def guide_says(request: Request, userid: str, text: Annotated[str, Form()] = "") -> Response:
     """Write to the app and come back."""
-    world = _world(request)
+    world = world_of(request)
     app, guide = register.find_app(world, None), register.find_guide(world, userid)
     if text.strip():
         await talk.guide_says(request.app.state.pusher, app, guide, text.strip(), now=clock.now())
@@ -151,27 +96,26 @@ async def guide_taps(
     request: Request, userid: str, task_id: Annotated[str, Form()], key: Annotated[str, Form()]
 ) -> Response:
     """Tap a button of a card and come back."""
-    world = _world(request)
+    world = world_of(request)
     app, guide = register.find_app(world, None), register.find_guide(world, userid)
     pusher = request.app.state.pusher
     await talk.guide_taps(pusher, app, guide, task_id=task_id, key=key, now=clock.now())
     return RedirectResponse(f"/phone/guide/{userid}", 303)
 
 
-def _log(world: World, person: str, ids: list[str]) -> list[Shown]:
+def _log(world: World, person: str) -> list[Shown]:
     """The last bubbles, newest first: the page turns the column round so that it opens at its
     end.
     """
-    bubbles = [bubble for one in ids for bubble in world.inboxes.get(one, [])]
-    bubbles.sort(key=lambda bubble: bubble.at)
+    bubbles = world.inboxes.get(person, [])
     return [shown(bubble, person) for bubble in reversed(bubbles[-_BUBBLES:])]
 
 
 def who_are_you(request: Request, *, is_corp: bool) -> Response:
     """The login page without a person: choose one and come straight back."""
-    world = _world(request)
+    world = world_of(request)
     everybody = people.guides(world) if is_corp else people.members(world)
-    return _page("who.html", status=401, found=people.some(everybody), be=_way_to(str(request.url)))
+    return page("who.html", status=401, found=people.some(everybody), be=_way_to(str(request.url)))
 
 
 def _way_to(url: str) -> Callable[[str], str]:
@@ -181,4 +125,4 @@ def _way_to(url: str) -> Callable[[str], str]:
 
 def problem(_request: Request, error: PageError) -> Response:
     """The login page refuses."""
-    return _page("problem.html", status=400, code=error.code, why=error.why)
+    return page("problem.html", status=400, code=error.code, why=error.why)

@@ -5,7 +5,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Frame,
+    Page,
+    Playwright,
+    Request,
+)
 
 from sandbox.browser import FLAGS, PHONE
 
@@ -58,7 +66,7 @@ class Watched:
             self.complaints.append(f"outside: {request.url}")
 
 
-def faults_of(page: Page) -> list[str]:
+def faults_of(page: Page | Frame) -> list[str]:
     """What every page has to be: Chinese, named, and no wider than its window."""
     found: Any = page.evaluate(
         "() => ({lang: document.documentElement.lang, title: document.title.trim(),"

@@ -3,9 +3,9 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from urllib.parse import unquote
+from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import FrameLocator, Locator, Page, expect
+from playwright.sync_api import Frame, FrameLocator, Locator, Page, expect
 
 from tests.journeys.town import Town
 
@@ -15,7 +15,6 @@ PRESET = "高价值且最近来过"
 COUPON = "老友回店 15 元券"
 EXTRA = "（今天到店的话，给您留一份试吃）"
 _PATIENCE_SECONDS = 30
-_GIFT_LINK = re.compile(r"https?://\S+/m/gift/[\w-]+")
 
 
 def log_in(page: Page, town: Town) -> None:
@@ -85,35 +84,96 @@ def take_phone(page: Page, town: Town, name: str) -> None:
     page.locator("a[href^='/phone/member/']").first.click()
 
 
+def new_phone(page: Page, town: Town, name: str) -> str:
+    """A phone of somebody new, on the account's page; gives its number."""
+    page.goto(town.sandbox)
+    page.get_by_label("新来的人叫什么").fill(name)
+    page.get_by_role("button", name="添一部新手机").click()
+    found = re.search(r"1[0-9]{10}", page.locator(".hint").inner_text())
+    assert found
+    return found[0]
+
+
+def code_in_banner(page: Page) -> str:
+    """The digits of the text message that has just come in."""
+    banner = page.locator(".news")
+    expect(banner).to_contain_text("验证码")
+    found = re.search(r"[0-9]{6}", banner.inner_text())
+    assert found
+    return found[0]
+
+
 def say(page: Page, words: str) -> None:
-    """Write to the account."""
+    """Write to whoever's chat is open."""
+    if page.get_by_label("切换到键盘").is_visible():
+        page.get_by_label("切换到键盘").click()
     page.get_by_label("发消息").fill(words)
-    page.get_by_role("button", name="发送").click()
+    page.get_by_role("button", name="发送", exact=True).click()
+
+
+def tap(page: Page, *names: str) -> None:
+    """Tap the menu of the account, and the button in the sub-menu that it opens."""
+    if page.get_by_label("切换到菜单").is_visible():
+        page.get_by_label("切换到菜单").click()
+    for name in names:
+        page.locator(".menu").get_by_text(name, exact=True).click()
+
+
+def open_chat(page: Page, name: str) -> None:
+    """Go to the chat with somebody."""
+    page.get_by_label("所有聊天").click()
+    page.locator("a.line", has_text=name).click()
 
 
 def give_coupon(page: Page) -> str:
-    """Talk to the bot until it hands out the card for a friend; gives its link."""
+    """Talk to the bot until it hands out the card for a friend; gives the link on it."""
     say(page, "送券")
-    latest = answers(page).first
+    latest = answers(page).last
     expect(latest).to_contain_text(re.compile("回复前面的数字|送给朋友，对吗"))
     if "前面的数字" in latest.inner_text():
         say(page, "1")
     expect(latest).to_contain_text("送给朋友，对吗")
     say(page, "确认")
-    expect(latest).to_contain_text("转发给朋友")
-    href = latest.get_by_role("link").first.get_attribute("href")
-    found = _GIFT_LINK.search(unquote(href or ""))
-    assert found
-    return found[0]
+    expect(latest).to_contain_text("送你一张")
+    href = str(latest.locator("a[data-web]").get_attribute("href"))
+    return parse_qs(urlsplit(href).query)["next"][0]
+
+
+def pass_on(page: Page, friend: str) -> None:
+    """Pass the newest card in the open chat on to a friend, whose chat is open then."""
+    page.get_by_label("转发").last.click()
+    page.get_by_role("button", name=friend).click()
+    expect(page.locator(".row.own .card")).to_be_visible()
 
 
 def chat(page: Page) -> FrameLocator:
-    """The messages on a phone."""
+    """The messages on a guide's phone."""
     return page.frame_locator("iframe")
 
 
+def open_page(page: Page, link: Locator) -> Frame:
+    """Tap a link in a message; it opens inside the phone."""
+    link.click()
+    return page_inside(page)
+
+
+def page_inside(page: Page) -> Frame:
+    """The page that is open inside a phone, once it is there."""
+    expect(page.locator(".web")).to_be_visible()
+    page.frame_locator("iframe.page").locator("main").first.wait_for()
+    handle = page.locator("iframe.page").element_handle()
+    frame = handle.content_frame()
+    assert frame
+    return frame
+
+
+def close_page(page: Page) -> None:
+    """Back to the chat."""
+    page.get_by_label("关闭网页").click()
+
+
 def follow(page: Page, link: Locator) -> Page:
-    """Tap a link in a message; it opens beside the chat."""
+    """Tap a link in a guide's message; it opens beside the chat."""
     with page.expect_popup() as opened:
         link.first.click()
     opened.value.wait_for_load_state()
@@ -121,8 +181,8 @@ def follow(page: Page, link: Locator) -> Page:
 
 
 def answers(page: Page) -> Locator:
-    """What the brand said on this phone, newest first."""
-    return chat(page).locator(".row:not(.own)")
+    """What the other side said in the open chat, oldest first."""
+    return page.locator(".row:not(.own) .said")
 
 
 def become_somebody_else(page: Page, town: Town, others: Sequence[str]) -> str:

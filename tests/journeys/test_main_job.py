@@ -65,26 +65,31 @@ def test_operator_sees_the_campaign_run(console: Page) -> None:
 
 
 def test_member_reads_the_edited_words_and_the_list(member_phone: Page) -> None:
-    expect(story.chat(member_phone).get_by_text(story.EXTRA)).to_be_visible()
+    story.open_chat(member_phone, "@企业微信")
+    expect(member_phone.get_by_text(story.EXTRA)).to_be_visible()
 
-    picks = story.follow(member_phone, story.chat(member_phone).locator("a[href*='picks']"))
+    picks = story.open_page(member_phone, member_phone.locator(".log a[href*='picks']").first)
 
     expect(picks.locator("article.good")).to_have_count(4)
     expect(picks.get_by_text("这几样是看着您的喜好单独挑的")).to_be_visible()
     assert faults_of(picks) == []
+    story.close_page(member_phone)
+    story.open_chat(member_phone, "知味会员中心")
 
 
 def test_member_asks_for_points_and_opens_the_card(care: Care, member_phone: Page) -> None:
-    member_phone.get_by_role("button", name="积分").click()
-    expect(story.answers(member_phone).first).to_contain_text("您现在有")
+    story.tap(member_phone, "会员", "查积分")
+    expect(story.answers(member_phone).last).to_contain_text("您现在有")
     story.say(member_phone, "会员卡")
-    expect(story.answers(member_phone).first).to_contain_text("您的会员卡在这里")
+    expect(story.answers(member_phone).last).to_contain_text("会员卡")
 
-    card = story.follow(member_phone, story.answers(member_phone).first.get_by_role("link"))
+    link = story.answers(member_phone).last.locator("a[data-web]")
+    card = story.open_page(member_phone, link)
 
     expect(card.get_by_role("heading", name=care.member)).to_be_visible()
-    expect(card.locator("figure.code svg")).to_be_visible()
+    expect(card.locator("figure.code svg").first).to_be_visible()
     assert faults_of(card) == []
+    story.close_page(member_phone)
 
 
 def test_friend_claims_the_gift_and_a_third_comes_too_late(

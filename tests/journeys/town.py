@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from sqlalchemy import text
 
-from sandbox import load, stage
+from sandbox import load, moving_clock, sms_server, stage
 from sandbox.actors import World
 from sandbox.demo import daylight_shift
 from sandbox.processes import Crew
@@ -37,17 +37,17 @@ class Town:
 
 
 @contextmanager
-def daylight(zone: str) -> Iterator[None]:
+def daylight(settings: Settings) -> Iterator[None]:
     """A working hour on the clock of this process and its children: at night the gate holds."""
-    shift = daylight_shift(clock.real(), ZoneInfo(zone), 0)
-    before = os.environ.get(clock.SHIFT)
-    os.environ[clock.SHIFT] = str(shift)
+    shift = daylight_shift(clock.real(), ZoneInfo(settings.timezone), 0)
+    before = os.environ.get(clock.SHIFT_FILE)
+    moving_clock.keep_in(settings.var_dir.absolute() / "clock", shift)
     try:
         yield
     finally:
-        os.environ.pop(clock.SHIFT)
+        os.environ.pop(clock.SHIFT_FILE)
         if before is not None:
-            os.environ[clock.SHIFT] = before
+            os.environ[clock.SHIFT_FILE] = before
 
 
 @contextmanager
@@ -55,10 +55,12 @@ def open_town(
     database: Database, servers: Servers, redis_url: str, settings: Settings
 ) -> Iterator[Town]:
     """Load the people, start the processes, introduce everybody; all is gone afterwards."""
-    with daylight(settings.timezone):
+    with daylight(settings):
         with database.transaction() as session:
             stage.set_up(session, settings, now=clock.now())
         load.load(database, members=_MEMBERS, now=clock.now(), say=print)
+        with database.transaction() as session:
+            stage.set_joining_gift(session)
         product = f"http://127.0.0.1:{_free_port()}"
         sandbox = f"http://127.0.0.1:{_free_port()}"
         place = {
@@ -87,6 +89,10 @@ def _settings(settings: Settings, product: str, sandbox: str) -> Mapping[str, st
         "ZHIYIN_WECHAT_API_URL": f"{sandbox}/wechat",
         "ZHIYIN_WECOM_API_URL": f"{sandbox}/wecom",
         "ZHIYIN_OAUTH_URL": f"{sandbox}/oauth",
+        "ZHIYIN_SMS_API_URL": f"{sandbox}/sms",
+        "ZHIYIN_SMS_KEY_ID": sms_server.KEY_ID,
+        "ZHIYIN_SMS_SECRET": sms_server.SECRET,
+        "ZHIYIN_SMS_SIGNATURE": stage.BRAND_NAME,
         "ZHIYIN_TIMEZONE": settings.timezone,
     }
 

@@ -243,9 +243,10 @@ def test_member_phone_shows_what_was_said_and_opens_links_as_the_member(
     form = {"text": "看看 <b>https://shop.test/m/card?x=1</b> <a href='javascript:x'>点</a>"}
 
     posted = sandbox.http.post(f"/phone/member/{LI}/say", data=form)
-    log = sandbox.http.get(f"/phone/member/{LI}/log").text
+    log = sandbox.http.get(f"/phone/member/{LI}/live").json()["log"]
 
-    assert (posted.status_code, posted.headers["location"]) == (303, f"/phone/member/{LI}")
+    back = f"/phone/member/{LI}?chat=brand&keys=1"
+    assert (posted.status_code, posted.headers["location"]) == (303, back)
     href = f"/sandbox/be?who={LI}&amp;next=https%3A%2F%2Fshop.test%2Fm%2Fcard%3Fx%3D1"
     assert log.count(f'href="{href}"') == 2
     assert "<b>" not in log
