@@ -1,0 +1,168 @@
+"""Hostile callbacks are refused in one way, tell nothing, and keep nobody else waiting."""
+
+import logging
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from statistics import quantiles
+
+import httpx
+import pytest
+
+from bot.fields import BadCallback
+from bot.wechat import crypto
+from bot.wechat.parsing import read
+from store import clock
+from store.accounts import CallbackMode
+from store.db import Database
+from store.organisation import Brand
+from store.settings import Settings
+from tests.bot.builders import (
+    AES_KEY,
+    OTHER_AES_KEY,
+    SECRET_KEY,
+    TOKEN,
+    an_account,
+    credentials,
+    text_xml,
+)
+from tests.protocol.hostile import MARKER, bodies
+from tests.protocol.platform import Platform
+from tests.sandbox.serving import serving
+from tests.times import at
+from web import wiring
+from web.app import create_app
+
+_NOW = at("2026-03-01 14:00")
+_BODIES, _OVER_HTTP, _GOOD = 100_000, 2_000, 100
+_REFUSED = 403
+_people = count(1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "number", "seed"),
+    [
+        (CallbackMode.SAFE, _BODIES * 8 // 10, 1),
+        (CallbackMode.COMPATIBLE, _BODIES // 10, 2),
+        (CallbackMode.PLAIN, _BODIES // 10, 3),
+    ],
+)
+def test_any_of_many_bodies_is_a_message_or_refused(
+    mode: CallbackMode, number: int, seed: int
+) -> None:
+    account = replace(credentials(previous=OTHER_AES_KEY), mode=mode)
+    why: Counter[str] = Counter()
+    for push in bodies(seed, number, _NOW):
+        try:
+            opened = crypto.open_body(account, push.query, push.body, now=_NOW)
+            why[type(read(opened.plain).message).__name__] += 1
+        except BadCallback as refusal:
+            why[str(refusal)] += 1
+
+    assert sum(why.values()) == number
+    # Each way to refuse came up, in words of our own that repeat nothing of what came in.
+    assert len(why) < 40
+    assert not [words for words in why if MARKER in words or TOKEN in words]
+    assert why["The body is larger than 64 KiB."] > 0
+    assert why["The body is not well-formed XML."] > 0
+
+
+@pytest.fixture
+def door(
+    fresh_database: Database, database_url: str, redis_url: str, settings: Settings
+) -> Iterator[str]:
+    """The door of an account, served over HTTP."""
+    with fresh_database.transaction() as session:
+        brand = Brand(code="zhiwei", name="Zhiwei")
+        session.add(brand)
+        session.flush()
+        an_account(session, brand, now=clock.now())
+    urls = {"database_url": database_url, "redis_url": redis_url, "secret_key": SECRET_KEY}
+    with (
+        wiring.build(settings.model_copy(update=urls)) as parts,
+        serving(create_app(parts)) as address,
+    ):
+        yield f"{address}/wechat/brand"
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    """The other side."""
+    platform = Platform()
+    yield platform
+    platform.close()
+
+
+def test_hostile_flood_gets_no_error_no_word_and_no_delay(
+    door: str,
+    platform: Platform,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
+    for _ in range(20):
+        platform.push(door, _good())
+    before = _good_times(platform, door)
+    seen: Counter[tuple[int, str]] = Counter()
+    flood = threading.Thread(target=_flood, args=(platform, door, seen))
+    flood.start()
+    during = _good_times(platform, door, until=lambda: not flood.is_alive())
+    flood.join()
+    after = _good_times(platform, door)
+
+    with capsys.disabled():
+        figures = f"p99 {_p99(before)} ms before, {_p99(during)} during, {_p99(after)} after"
+        sys.stdout.write(f"\n  {sum(seen.values())} hostile bodies: {dict(seen)}\n  {figures}\n")
+    assert sum(seen.values()) == _OVER_HTTP
+    assert {status for status, _ in seen} == {200, _REFUSED}
+    assert {told for status, told in seen if status == _REFUSED} == {""}
+    assert {told for status, told in seen if status == 200} <= {"success", "sealed"}
+    told = "\n".join(record.getMessage() for record in caplog.records) + caplog.text
+    assert not [word for word in (MARKER, TOKEN, AES_KEY, SECRET_KEY, "Traceback") if word in told]
+
+
+@pytest.mark.parametrize("path", ["%00", "brand%00", "..%2Fbrand", "%F0%9F%98%80", "a" * 5000, "'"])
+def test_door_that_nobody_has_is_refused(door: str, path: str, platform: Platform) -> None:
+    address = door.removesuffix("brand") + path
+    query, body = platform.seal(text_xml("x"))
+
+    for answer in (
+        httpx.post(address, params=query, content=body, trust_env=False),
+        httpx.get(address, params=query | {"echostr": "1"}, trust_env=False),
+    ):
+        assert answer.status_code in {_REFUSED, 404}
+        assert "Traceback" not in answer.text
+
+
+def _good() -> str:
+    """Somebody new asks for something: the whole way, with a row for everything."""
+    return text_xml("我的积分", sender=f"oGood{next(_people):023}")
+
+
+def _flood(platform: Platform, door: str, seen: Counter[tuple[int, str]]) -> None:
+    for push in bodies(4, _OVER_HTTP, clock.now()):
+        answer = platform.knock(door, push.query, push.body)
+        # What was opened by the one whose key it is has no marker left to show.
+        is_sealed = answer.raw.startswith(b"<xml><Encrypt>") and MARKER.encode() not in answer.raw
+        told = "sealed" if is_sealed else answer.raw.decode()
+        seen[answer.status, told] += 1
+
+
+def _good_times(platform: Platform, door: str, until: object = None) -> list[float]:
+    """How long good callbacks take, in seconds: so many, or for as long as the flood lasts."""
+    times: list[float] = []
+    while not (until() if callable(until) and len(times) >= 2 else len(times) >= _GOOD):
+        began = time.perf_counter()
+        answer = platform.push(door, _good())
+        times.append(time.perf_counter() - began)
+        assert answer.reply is not None
+    return times
+
+
+def _p99(times: list[float]) -> float:
+    return round(quantiles(times, n=100)[98] * 1000, 1)
