@@ -119,14 +119,7 @@ def is_right(
 
     A wrong try is counted: no exception, so that the caller commits the count.
     """
-    row = session.exec(
-        select(SmsCode)
-        .where(SmsCode.identity_id == identity_id)
-        .order_by(col(SmsCode.id).desc())
-        .limit(1)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
+    row = _newest(session, identity_id)
     if row is None or row.used_at or row.expires_at <= now or row.tries >= MOST_TRIES:
         return False
     row.tries += 1
@@ -142,6 +135,13 @@ def expire_due(session: Session, now: datetime) -> int:
     """Forget the codes that no limit looks at any more; gives how many."""
     query = delete(SmsCode).where(col(SmsCode.asked_at) <= now - _DAY)
     return len(session.execute(query.returning(col(SmsCode.id))).all())
+
+
+def _newest(session: Session, identity_id: int) -> SmsCode | None:
+    """The code that counts, locked: it is looked at by one page at a time."""
+    query = select(SmsCode).where(SmsCode.identity_id == identity_id)
+    newest = query.order_by(col(SmsCode.id).desc()).limit(1).with_for_update()
+    return session.exec(newest.execution_options(populate_existing=True)).first()
 
 
 def _need_pause(session: Session, asked_by: ColumnElement[bool], now: datetime) -> None:

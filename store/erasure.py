@@ -61,9 +61,14 @@ def forget_wechat(
             silences.remember(session, ids, secret_key=secret_key, now=now)
         _erase(session, member, ids, now=now)
         return
-    values = {"identity": identity.id, "member": member.id, "app_id": app_id, "openid": openid}
-    for statement in _FORGET_IDENTITY:
-        session.execute(statement, values)
+    whose = {"member": member.id, "app_id": app_id, "openid": openid}
+    for statement in (_FORGET_WINDOWS, _FORGET_WORDS):
+        session.execute(statement, whose)
+    for part in PARTS:
+        if part.of == "identities":
+            _forget(session, part, f"{part.owner} = ANY(:ids)", [identity.id])
+    session.delete(identity)
+    session.flush()
     session.expire_all()
 
 
@@ -74,11 +79,11 @@ def _erase(session: Session, member: Member, ids: Sequence[int], *, now: datetim
     member.status = MemberStatus.ERASED
     session.flush()
     for part in PARTS:
-        _forget(session, part, ids)
+        _forget(session, part, part.condition, ids)
     session.expire_all()
 
 
-def _forget(session: Session, part: Part, ids: Sequence[int]) -> None:
+def _forget(session: Session, part: Part, condition: str, ids: Sequence[int]) -> None:
     """Delete the rows of a part, or blank what is the person's in them."""
     if part.is_deleted:
         act = f"DELETE FROM {part.table}"  # noqa: S608 -- our own names
@@ -87,7 +92,7 @@ def _forget(session: Session, part: Part, ids: Sequence[int]) -> None:
         act = f"UPDATE {part.table} SET {blanked}"  # noqa: S608 -- our own names
     else:
         return
-    session.execute(text(f"{act} WHERE {part.condition}"), {"ids": list(ids)})
+    session.execute(text(f"{act} WHERE {condition}"), {"ids": list(ids)})
 
 
 def everybody_within(session: Session, member: Member) -> list[int]:
@@ -150,13 +155,8 @@ WITH RECURSIVE within AS (
 )
 SELECT id FROM within
 """)
-_FORGET_IDENTITY = (
-    text("DELETE FROM conversations WHERE identity_id = :identity"),
-    text("DELETE FROM sms_codes WHERE identity_id = :identity"),
-    text("DELETE FROM grants WHERE member_id = :member AND account = :app_id"),
-    text(
-        f"UPDATE inbound_messages SET {UNNAMED_MESSAGE}"  # noqa: S608 -- our own columns
-        " WHERE member_id = :member AND outside_id = :openid"
-    ),
-    text("DELETE FROM identities WHERE id = :identity"),
+_FORGET_WINDOWS = text("DELETE FROM grants WHERE member_id = :member AND account = :app_id")
+_FORGET_WORDS = text(
+    f"UPDATE inbound_messages SET {UNNAMED_MESSAGE}"  # noqa: S608 -- our own columns
+    " WHERE member_id = :member AND outside_id = :openid"
 )

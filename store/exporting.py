@@ -7,7 +7,7 @@ shown of each table is said in `store.personal`.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Table, text
+from sqlalchemy import BigInteger, Column, text
 
 from store.accounts import SealBroken, unseal
 from store.db import Session
@@ -40,38 +40,37 @@ def export(session: Session, member_id: int, *, secret_key: str) -> dict[str, li
     """
     ids = everybody_within(session, session.get_one(Member, member_id))
     found: dict[str, list[Row]] = {}
-    for part in reversed(PARTS):
-        rows = [_opened(row, secret_key) for row in _rows(session, part, ids)]
+    for name in reversed(dict.fromkeys(part.table for part in PARTS)):
+        parts = [part for part in PARTS if part.table == name]
+        rows = [_opened(row, secret_key) for row in _rows(session, parts, ids)]
         if rows:
-            found.setdefault(part.table, []).extend(rows)
+            found[name] = rows
     return found
 
 
-def _rows(session: Session, part: Part, ids: Sequence[int]) -> list[Row]:
-    table = metadata.tables[part.table]
-    shown = ", ".join(filter(None, (_shown(part, column) for column in table.columns)))
+def _rows(session: Session, parts: Sequence[Part], ids: Sequence[int]) -> list[Row]:
+    """The rows of one table; one that is the person's in two ways comes once."""
+    table = metadata.tables[parts[0].table]
+    hidden = frozenset[str]().union(*(part.hidden for part in parts))
+    columns = [column for column in table.columns if column.name not in hidden]
+    shown = ", ".join(filter(None, map(_shown, columns)))
+    where = " OR ".join(part.condition for part in parts)
     order = ", ".join(column.name for column in table.primary_key)
-    query = text(f"SELECT {shown} FROM {part.table} WHERE {part.condition} ORDER BY {order}")  # noqa: S608 -- our own names
+    query = text(f"SELECT {shown} FROM {table.name} WHERE {where} ORDER BY {order}")  # noqa: S608 -- our own names
     return [dict(row) for row in session.execute(query, {"ids": list(ids)}).mappings()]
 
 
-def _shown(part: Part, column: Column[Any]) -> str:
-    """The SQL of a column, or nothing for what is a key or is hidden."""
-    if column.name in part.hidden or (column.primary_key and not column.foreign_keys):
-        return ""
-    target = next((key.column.table for key in column.foreign_keys), None)
+def _shown(column: Column[Any]) -> str:
+    """The SQL of a column: as it is, the name of what it points to, or nothing for a bare key."""
+    target = next((key.column.table.name for key in column.foreign_keys), None)
     if target is None:
-        return column.name
-    return _named(part, column, target)
-
-
-def _named(part: Part, column: Column[Any], target: Table) -> str:
-    if target.name not in _NAMES:
+        return "" if column.primary_key and isinstance(column.type, BigInteger) else column.name
+    if target not in _NAMES:
         return ""
-    name, alias = _NAMES[target.name], column.name.removesuffix("_id")
+    alias = column.name.removesuffix("_id")
     return (
-        f"(SELECT named.{name} FROM {target.name} AS named"  # noqa: S608 -- our own names
-        f" WHERE named.id = {part.table}.{column.name}) AS {alias}"
+        f"(SELECT named.{_NAMES[target]} FROM {target} AS named"  # noqa: S608 -- our own names
+        f" WHERE named.id = {column.table.name}.{column.name}) AS {alias}"
     )
 
 

@@ -256,7 +256,8 @@ def _known_refund(
 
 def _take_points_back(session: Session, order: Order, row: Refund, *, now: datetime) -> None:
     earned = _entry_of(session, order)
-    if earned is None:
+    # An erased member has no points that could be taken back.
+    if earned is None or order.member_id is None:
         return
     target = earned.points * order.refunded_fen // order.amount_fen
     due = target - ledger.undone(session, earned)

@@ -68,6 +68,7 @@ _NEWS_OF_TALKS = (
     " WHERE given.member_id = ANY(:ids))"
 )
 _NO_WORDS = 'message || \'{"title": "", "text": "", "rows": []}\''
+_TILL = frozenset({"key", "card_code_hash"})
 _NOBODY: Mapping[str, str] = {
     "card_no": _NEW_TOKEN,
     "external_id": "NULL",
@@ -134,6 +135,10 @@ PARTS = (
     ),
     Part("gifts", "giver_id", hidden=frozenset({"token_hash", "old_code"})),
     Part("gifts", "claimed_by_id", hidden=frozenset({"token_hash", "old_code"})),
+    Part("attributions", "care_task_id", of="care_tasks"),
+    Part("points_shop_redemptions", "entry_id", of="points_entries", hidden=frozenset({"token"})),
+    Part("till_redemptions", "entry_id", of="points_entries", hidden=_TILL),
+    Part("till_redemptions", "coupon_id", of="coupons", hidden=_TILL),
     Part("coupons"),
     Part("points_takes", "entry_id", of="points_entries"),
     Part("points_lots"),

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from store import clock
+from store import clock, silences
 from store.imports.run import KINDS, Options, Report, import_file
 from store.imports.staging import Progress as Watcher
 from web.entrance import read_settings, record
@@ -53,10 +53,14 @@ def import_(  # noqa: PLR0913 -- click hands every option over by name
         errors_path=errors,
         is_dry_run=dry_run,
     )
-    with record(read_settings()) as database, watcher(kind) as progress:
+    settings = read_settings()
+    with record(settings) as database, watcher(kind) as progress:
         report = import_file(
             database, kind, file, options=options, progress=progress, now=clock.now()
         )
+        # Whoever was erased is not to hear from us because a file brought the number back.
+        with database.transaction() as session:
+            silences.recall_all(session, secret_key=settings.secret, now=clock.now())
     for line in told(report):
         click.echo(line)
     if report.refused:

@@ -16,7 +16,7 @@ from bot import delivery, handing_over, notifying, scene_codes
 from bot.late import send_answer, sweep_answers
 from fatigue import audit
 from guide_tasks import attribution, deadlines, launch
-from store import coupons, gifts, late, notices, points, scenes
+from store import codes, coupons, gifts, late, notices, points, scenes, silences
 from store.campaigns import Campaign, CampaignState
 from store.errors import whereabouts
 from store.jobs import Job, after_commit
@@ -67,7 +67,7 @@ def _attribute(parts: Parts, order_id: int) -> None:
 
 def _expire(parts: Parts, _row: int) -> None:
     now = parts.clock()
-    for act in (points.expire_due, gifts.expire_due, coupons.expire_due):
+    for act in (points.expire_due, gifts.expire_due, coupons.expire_due, codes.expire_due):
         with parts.database.transaction() as session:
             act(session, now)
     attribution.confirm_due(parts.database, now=now)
@@ -75,6 +75,9 @@ def _expire(parts: Parts, _row: int) -> None:
 
 def _check_invariants(parts: Parts, _row: int) -> None:
     """What must never be: shout when it is."""
+    with parts.database.transaction() as session:
+        # An import that was killed right after its commit has not done so itself.
+        silences.recall_all(session, secret_key=parts.settings.secret, now=parts.clock())
     with parts.database.transaction() as session:
         for breach in audit.audit_caps(session, since=parts.clock() - _AUDITED):
             log.critical("cap exceeded: %s", breach)

@@ -13,7 +13,7 @@ from bot.wechat import crypto, windows
 from bot.wechat.parsing import Said
 from bot.wechat.push import NOTHING_TO_SAY, Push, open_push, sealed
 from guide_tasks import progress
-from store import erasure, inbound, members
+from store import erasure, inbound, members, silences
 from store.accounts import Credentials, Platform
 from store.inbound import Heard, InboundMessage, InboundState
 from store.members import Identity, IdentityChannel
@@ -84,7 +84,7 @@ def _forget(session: Session, desk: Desk, account: Credentials, openid: str, now
 def _answer(
     session: Session, desk: Desk, account: Credentials, row: InboundMessage, act: Act, now: datetime
 ) -> Handled:
-    identity = _met(session, account, row.outside_id, now)
+    identity = _met(session, desk, account, row.outside_id, now)
     row.member_id = identity.member_id
     windows.open_all(session, row, act, account=account.app_id, now=now)
     if is_spoken(act):
@@ -95,7 +95,9 @@ def _answer(
     return Handled(outcome.answer, state)
 
 
-def _met(session: Session, account: Credentials, openid: str, now: datetime) -> Identity:
+def _met(
+    session: Session, desk: Desk, account: Credentials, openid: str, now: datetime
+) -> Identity:
     """The person's identity, the member locked: two workers never interleave one person."""
     identity = members.meet(
         session,
@@ -108,6 +110,8 @@ def _met(session: Session, account: Credentials, openid: str, now: datetime) -> 
     members.lock(session, identity.member_id)
     # A merge that was faster has taken the identity along.
     session.refresh(identity)
+    if identity.created_at == now:
+        silences.recall(session, identity.member_id, secret_key=desk.secret_key, now=now)
     return identity
 
 

@@ -6,7 +6,7 @@ from fastapi.responses import RedirectResponse
 from bot.calls import ApiError
 from bot.wechat.client import PageVisitor
 from guide_tasks import progress
-from store import members
+from store import members, silences
 from store.accounts import Account, Platform
 from store.members import IdentityChannel
 from web import oauth
@@ -43,6 +43,7 @@ def come_back(request: Request, parts: PartsDep) -> Response:
 
 def _meet(parts: Parts, account: Account, visitor: PageVisitor) -> int:
     """The identity of who logged in, made when it is a new face."""
+    now = parts.clock()
     with parts.database.transaction() as session:
         identity = members.meet(
             session,
@@ -51,8 +52,11 @@ def _meet(parts: Parts, account: Account, visitor: PageVisitor) -> int:
             outside_id=visitor.openid,
             brand_id=account.brand_id,
             unionid=visitor.unionid,
-            now=parts.clock(),
+            now=now,
         )
+        if identity.created_at == now:
+            key = parts.settings.secret
+            silences.recall(session, identity.member_id, secret_key=key, now=now)
         return identity.id
 
 

@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 from store.audit import AuditEntry
 from store.members import Member, MemberStatus
@@ -14,7 +14,7 @@ from tests.web.scene import Scene, a_coupon, a_member, an_identity, an_order
 
 def acts(scene: Scene) -> list[str]:
     with scene.database.transaction() as session:
-        return list(session.exec(select(AuditEntry.act).order_by(AuditEntry.id)))
+        return list(session.exec(select(AuditEntry.act).order_by(col(AuditEntry.id))))
 
 
 def test_member_sees_everything_as_a_page(scene: Scene) -> None:
