@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -86,7 +87,7 @@ def test_points_say_what_ends_on_which_day(scene: Scene, li: Member, phone: Brow
 def test_points_show_a_debt_and_what_is_to_come(scene: Scene) -> None:
     zhao = a_member(scene, "赵敏")
     with scene.database.transaction() as session:
-        source = {"reason": "test", "now": scene.now}
+        source: dict[str, Any] = {"reason": "test", "now": scene.now}
         earned = points.earn(session, zhao.id, 100, source_id="z1", **source)
         points.spend(session, zhao.id, 100, source_id="z2", **source)
         points.reverse(session, earned.id, 70, source_id="z3", **source)
