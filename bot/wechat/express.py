@@ -2,7 +2,7 @@
 
 A glance changes nothing but the list of what was heard and the windows it opens, so nobody need be
 locked. Whoever is in the middle of anything, is new, or repeats a push takes the usual way
-(docs/decisions/0007-express.md).
+(docs/decisions/0008-express.md).
 """
 
 import time
