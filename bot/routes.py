@@ -10,7 +10,9 @@ from bot.handlers import (
     free_words,
     gift,
     guide,
+    orders,
     points,
+    points_shop,
     preferences,
     privacy,
     profile,
@@ -23,6 +25,8 @@ from content.phrases import Intent
 # Who serves a wish: said in a word, tapped, understood, or asked for by a language model.
 HANDLERS: dict[Intent, r.Handler] = {
     Intent.POINTS: points.show,
+    Intent.POINTS_SHOP: points_shop.show,
+    Intent.ORDERS: orders.show,
     Intent.COUPONS: coupons.show,
     Intent.GIFT: gift.start,
     Intent.CARD: card.show,

@@ -30,6 +30,7 @@ def _say(turn: Turn, overview: Overview, now: datetime) -> Answer:
         balance=overview.balance,
         expiring=overview.expiring,
         before=turn.day(now + _SOON),
+        url=turn.page("points"),
         entries=entries,
     )
     return Reply(text)

@@ -18,6 +18,8 @@ class MessageKind(StrEnum):
     LET_BE = "let_be"
     NOT_AT_ALL = "not_at_all"
     POINTS = "points"
+    POINTS_SHOP = "points_shop"
+    ORDERS = "orders"
     COUPONS = "coupons"
     CARD = "card"
     GUIDE = "guide"

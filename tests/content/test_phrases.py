@@ -25,6 +25,15 @@ _COUPON = {
     "ends_on": _DAY,
     "code": "A" * 12,
 }
+_ORDER = {
+    "on": _DAY,
+    "shop": "知味 · 中山路店",
+    "first": "有机鲜牛奶 950ml",
+    "kinds": 12,
+    "paid_fen": 123_456,
+    "refunded_fen": 12_345,
+    "points": 1234,
+}
 _ENTRY = {"on": _DAY, "label": "退货扣回", "points": -120}
 _SHOP = {
     "name": "知味 · 中山路店",
@@ -51,7 +60,20 @@ SAMPLES: dict[MessageKind, dict[str, object]] = {
     MessageKind.HELP: {},
     MessageKind.LET_BE: {},
     MessageKind.NOT_AT_ALL: {},
-    MessageKind.POINTS: {"balance": 1280, "expiring": 90, "before": _DAY, "entries": [_ENTRY] * 5},
+    MessageKind.POINTS: {
+        "balance": 1280,
+        "expiring": 90,
+        "before": _DAY,
+        "entries": [_ENTRY] * 5,
+        "url": _LINK,
+    },
+    MessageKind.POINTS_SHOP: {
+        "spendable": 1280,
+        "items": [{"name": "满一百减二十元迎新优惠券", "points": 2000}] * 4,
+        "total": 40,
+        "url": _LINK,
+    },
+    MessageKind.ORDERS: {"orders": [_ORDER] * 3, "url": _LINK},
     MessageKind.COUPONS: {
         "coupons": [_COUPON] * 8,
         "total": 30,
