@@ -9,7 +9,7 @@ from sqlmodel import select
 from content import ready_pieces
 from fatigue import policies
 from store import accounts, api_keys, clock
-from store.accounts import AccountForm, Platform
+from store.accounts import AccountForm, CallbackMode, Platform
 from store.organisation import Brand, add_operator
 from web.entrance import read_settings, record
 from web.errors import first_problem
@@ -51,6 +51,13 @@ def operator(login: str, name: str, password: str) -> None:
 @click.option("--name", required=True)
 @click.option("--brand", "brand_code", required=True, help="The brand that the account speaks for.")
 @click.option("--app-id", required=True, help="appid of WeChat, or corp id of WeCom.")
+@click.option(
+    "--mode",
+    type=click.Choice([mode.value for mode in CallbackMode]),
+    default=CallbackMode.SAFE.value,
+    show_default=True,
+    help="How WeChat is told to send callbacks; WeCom knows only safe.",
+)
 @click.option("--original-id", default="", help="The gh_… id of an official account.")
 @click.option("--agent-id", type=int, help="The agent id of a WeCom app.")
 @click.option("--notice-template-id", default="", help="Template of subscription notices.")

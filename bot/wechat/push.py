@@ -1,7 +1,6 @@
 """A push of WeChat, verified and open, and the answer on its way back."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,9 +34,8 @@ def open_push(
     if push is not None:
         return push
     account = inbox.account_behind(desk, code, Platform.WECHAT)
-    push = _opened(desk, account, query, body, now)
     desk.keyring.put(account)
-    return push
+    return _opened(desk, account, query, body, now)
 
 
 def open_known(
@@ -45,14 +43,18 @@ def open_known(
 ) -> Push | None:
     """The same without a look into the database, if the account was seen a moment ago.
 
-    None also when it does not open: the account's keys may have changed meanwhile.
+    None also when it does not open: the account's keys may have changed meanwhile. One that does
+    not open with keys that were just read is refused.
     """
     account = desk.keyring.get(code)
     if account is None or account.platform is not Platform.WECHAT:
         return None
-    with suppress(BadCallback):
+    try:
         return _opened(desk, account, query, body, now)
-    return None
+    except BadCallback:
+        if desk.keyring.is_just_read(code):
+            raise
+        return None
 
 
 def sealed(push: Push, spoken: Spoken | None, *, now: datetime) -> str:

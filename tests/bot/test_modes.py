@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from bot.fields import BadCallback, parse
 from bot.inbox import Desk
@@ -165,3 +166,20 @@ def test_key_and_token_that_are_being_changed_both_open_the_door(desk: Desk) -> 
     # Another process, which has seen none of the older ones.
     with pytest.raises(BadCallback):
         _receive(replace(desk, keyring=Keyring()), a_push(text_xml("你好"), now=_NOW))
+
+
+def test_flood_of_forged_pushes_is_no_flood_of_the_database(desk: Desk) -> None:
+    _register(desk, CallbackMode.SAFE)
+    looks: list[str] = []
+    forged = a_push(_WORDS, now=_NOW, aes_key=OTHER_AES_KEY)
+
+    def looked(_connection: object) -> None:
+        looks.append("begin")
+
+    event.listen(desk.database.engine, "begin", looked)
+    for _ in range(20):
+        with pytest.raises(BadCallback):
+            _receive(desk, forged)
+    event.remove(desk.database.engine, "begin", looked)
+
+    assert looks == ["begin"]

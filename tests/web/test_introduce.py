@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlmodel import select
 
-from store.accounts import Account
+from store.accounts import Account, CallbackMode
 from store.db import Database
 from store.organisation import Brand, check_password
 from store.pieces import ContentPiece
@@ -77,6 +77,20 @@ def test_account_names_its_door_and_keeps_its_secret_sealed(
         account = session.exec(select(Account)).one()
         assert "top-secret" not in account.secret_sealed
     assert "top-secret" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [([], CallbackMode.SAFE), (["--mode", "compatible"], CallbackMode.COMPATIBLE)],
+)
+def test_account_is_heard_in_the_mode_that_is_said(
+    run: Run, fresh_database: Database, options: list[str], mode: CallbackMode
+) -> None:
+    run("brand", "zw", "知味")
+
+    run(*_account("brand", "zw", _KEY), *options)
+
+    assert [account.mode for account in _rows(fresh_database, Account)] == [mode]
 
 
 @pytest.mark.parametrize(
