@@ -1,6 +1,7 @@
 """What a new deployment is told once, at the command line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -35,7 +36,7 @@ class Run:
         return CliRunner().invoke(main, list(words), env=self._settings)
 
 
-def _rows(database: Database, table: type) -> list[object]:
+def _rows(database: Database, table: type[Any]) -> list[Any]:
     with database.transaction() as session:
         return list(session.exec(select(table)).all())
 
