@@ -1,4 +1,4 @@
-"""The counter at `/m`: card, points, points shop, orders."""
+"""The counter at `/m`: card, points, points shop, orders, and the way to all the rest."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from store import points_shop
 from store.errors import Exhausted, NotAllowed, Refusal
 from web.deps import PartsDep
 from web.entry import DoorRoute
-from web.member import card_page, orders_page, points_page, shop_page
+from web.member import card_page, me_page, orders_page, points_page, shop_page
 from web.member.barcodes import bars, qr
 from web.member.entry import Visit, VisitDep
 from web.pages import page
@@ -54,6 +54,12 @@ def show_orders(visit: VisitDep, number: PageNumber = 1) -> Response:
     """The own orders."""
     shown = orders_page.read(visit.session, visit.someone(), number=number)
     return page(visit.request, "member/orders.html", view=shown)
+
+
+@router.get("/me")
+def show_me(visit: VisitDep) -> Response:
+    """Who one is here, and the ways to everything that has no tab of its own."""
+    return page(visit.request, "member/me.html", me=me_page.read(visit.session, visit.someone()))
 
 
 @router.get("/points/shop")

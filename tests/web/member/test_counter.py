@@ -289,3 +289,19 @@ def test_plan_that_is_closed_leaves_the_shelf(scene: Scene, phone: Browser, item
         session.get_one(CouponPlan, item.plan_id).is_active = False
 
     assert "现在没有可以兑换的东西" in phone.get(SHOP).text
+
+
+def test_every_tab_and_every_way_from_the_own_page_leads_somewhere(
+    phone: Browser, scene: Scene
+) -> None:
+    visitor = Member(brand_id=scene.brand.id, created_at=scene.now)
+    scene.add(visitor)
+    stranger = scene.phone(an_identity(scene, visitor))
+
+    mine, theirs = phone.get("/m/me").text, stranger.get("/m/me").text
+
+    ways = set(re.findall(r'href="(/m/[a-z/]+)"', mine))
+    assert len(ways) == 10
+    assert {way: phone.get(way).status_code for way in ways} == dict.fromkeys(ways, 200)
+    assert "李雨桐" in mine
+    assert 'href="/m/bind"' in theirs
