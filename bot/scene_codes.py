@@ -39,7 +39,7 @@ def make(
 
 def _created(clients: WechatClients, account: Account, scene: Scene) -> SceneCode:
     seconds = scene.life_days * _DAY_SECONDS if scene.life_days else None
-    return clients.of(account).create_code(packing.pack(scene), seconds=seconds)
+    return clients.of(account).create_code(packing.pack(scene.kind, scene.token), seconds=seconds)
 
 
 def _write_failure(database: Database, scene_id: int, error: ChannelError, now: datetime) -> None:

@@ -16,7 +16,8 @@ from store.campaigns import Campaign, CampaignState
 from store.coupons import CouponPlan
 from store.members import Identity
 from store.organisation import Guide, GuideStatus, Shop
-from store.scenes import Scene, SceneKind, VisitKind
+from store.scene_subjects import SceneKind
+from store.scenes import Scene, VisitKind
 from store.tokens import digest
 
 _log = logging.getLogger(__name__)
@@ -42,9 +43,9 @@ class Came:
 PLAIN = Came()
 
 
-def pack(scene: Scene) -> str:
+def pack(kind: SceneKind, token: str) -> str:
     """What the code of a scene brings with it."""
-    packed = f"{_LETTERS[scene.kind]}_{scene.token}"
+    packed = f"{_LETTERS[kind]}_{token}"
     assert len(packed) <= LONGEST
     return packed
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import CheckConstraint, ColumnElement, Index, UniqueConstraint, and_, func, not_
 from sqlalchemy.dialects.postgresql import insert
@@ -18,24 +17,15 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from store import accounts
 from store.accounts import Account, Platform
-from store.campaigns import Campaign, CampaignState
 from store.columns import big_key, link, one_of, status
 from store.db import Session
 from store.errors import NotFound, WrongState
 from store.jobs import Job, after_commit
-from store.organisation import Guide, GuideStatus, Shop
+from store.scene_subjects import KEYS, SUBJECTS, SceneKind, Subject
 from store.tokens import new_token
 
 # wechat-oa.md §8: the longest life of a temporary code.
 LONGEST_DAYS = 30
-
-
-class SceneKind(StrEnum):
-    """What a code stands for."""
-
-    SHOP = "shop"
-    GUIDE = "guide"
-    CAMPAIGN = "campaign"
 
 
 class SceneState(StrEnum):
@@ -115,14 +105,6 @@ class Visit(SQLModel, table=True):
     at: datetime
 
 
-class SubjectNotFound(NotFound):
-    """No shop, guide in post or open campaign has this key, so no code can stand for it."""
-
-    def __init__(self, kind: SceneKind, key: str) -> None:
-        self.kind, self.key = kind, key
-        super().__init__(f"key: there is no {kind} {key!r} that a code could stand for.")
-
-
 class SceneNotFound(NotFound):
     """No code has this token."""
 
@@ -138,20 +120,6 @@ class SceneNotReady(WrongState):
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What a code is to stand for: the row of its kind, and the brand whose account speaks."""
-
-    kind: SceneKind
-    row_id: int
-    brand_id: int
-
-    @property
-    def column(self) -> str:
-        """The column of `scenes` that names it."""
-        return f"{self.kind}_id"
-
-
-@dataclass(frozen=True)
 class Wanted:
     """A scene that is there now; `is_new` when it was asked for to be made by this."""
 
@@ -159,23 +127,15 @@ class Wanted:
     is_new: bool
 
 
-def subject(session: Session, kind: SceneKind, key: str) -> Subject:
-    """The shop with a code, the guide in post with a userid, or the open campaign with a token."""
-    found = session.execute(_SUBJECTS[kind].where(_KEYS[kind] == key)).first()
-    if found is None:
-        raise SubjectNotFound(kind, key)
-    return Subject(kind, found[0], found[1])
-
-
 def lacking(session: Session, kind: SceneKind, *, limit: int) -> list[Subject]:
     """Subjects of a kind that never had a code, of brands with an account to make one."""
-    query = _SUBJECTS[kind].where(_lacks(kind)).order_by(_KEYS[kind]).limit(limit)
+    query = SUBJECTS[kind].where(_lacks(kind)).order_by(KEYS[kind]).limit(limit)
     return [Subject(kind, row_id, brand_id) for row_id, brand_id in session.execute(query).all()]
 
 
 def count_lacking(session: Session, kind: SceneKind) -> int:
     """How many subjects of a kind never had a code."""
-    lack = _SUBJECTS[kind].where(_lacks(kind)).subquery()
+    lack = SUBJECTS[kind].where(_lacks(kind)).subquery()
     return session.exec(select(func.count()).select_from(lack)).one()
 
 
@@ -304,27 +264,9 @@ def _move(scene: Scene, to: SceneState) -> None:
 
 
 def _lacks(kind: SceneKind) -> ColumnElement[bool]:
-    row_id, brand_id = _SUBJECTS[kind].selected_columns
+    row_id, brand_id = SUBJECTS[kind].selected_columns
     has_code = select(Scene.id).where(getattr(Scene, f"{kind}_id") == row_id).exists()
     may_have = select(Account.id).where(
         Account.brand_id == brand_id, Account.platform == Platform.WECHAT
     )
     return and_(may_have.exists(), not_(has_code))
-
-
-_KEYS: Mapping[SceneKind, Any] = {
-    SceneKind.SHOP: col(Shop.code),
-    SceneKind.GUIDE: col(Guide.userid),
-    SceneKind.CAMPAIGN: col(Campaign.token),
-}
-_SUBJECTS: Mapping[SceneKind, Any] = {
-    SceneKind.SHOP: select(Shop.id, Shop.brand_id),
-    SceneKind.GUIDE: select(Guide.id, Shop.brand_id)
-    .join(Shop, col(Shop.id) == Guide.shop_id)
-    .where(Guide.status == GuideStatus.ACTIVE),
-    SceneKind.CAMPAIGN: select(Campaign.id, Campaign.brand_id).where(
-        col(Campaign.state).in_(
-            [CampaignState.DRAFT, CampaignState.LAUNCHING, CampaignState.RUNNING]
-        )
-    ),
-}

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     wechat_api_url: str = "https://api.weixin.qq.com"
     wecom_api_url: str = "https://qyapi.weixin.qq.com"
     oauth_url: str = "https://open.weixin.qq.com"
+    # How many times a new account's calls a day WeChat allows this one.
+    wechat_daily_factor: PositiveFloat = 1.0
     # A callback signed further away from our clock is refused.
     callback_fresh_seconds: PositiveInt = 3600
     # The SMS provider: without its address no code is sent and no mobile can be bound.

@@ -14,7 +14,8 @@ from sqlmodel import Session, col, select
 from store.campaigns import Campaign
 from store.coupons import CouponPlan
 from store.organisation import Guide, Shop
-from store.scenes import Scene, SceneKind, SceneState, Visit, VisitKind
+from store.scene_subjects import SceneKind
+from store.scenes import Scene, SceneState, Visit, VisitKind
 
 Form = Literal["svg", "png"]
 MEDIA: dict[Form, str] = {"svg": "image/svg+xml", "png": "image/png"}

@@ -26,6 +26,9 @@ from web.sessions import Sessions
 
 Clock = Callable[[], datetime]
 
+# The queue waits on its own connection for as long as it likes; nobody's message waits for these.
+_REDIS_SECONDS = 2.0
+
 
 @contextmanager
 def build(settings: Settings, *, tick: Clock = clock.now, pool_size: int = 10) -> Iterator[Parts]:
@@ -33,17 +36,25 @@ def build(settings: Settings, *, tick: Clock = clock.now, pool_size: int = 10) -
     assert settings.database_url
     assert settings.redis_url
     engine = make_engine(settings.database_url, pool_size=pool_size)
-    redis = Redis.from_url(settings.redis_url)
+    redis, pace = Redis.from_url(settings.redis_url), _pace(settings.redis_url)
     try:
-        yield _parts(settings, Database(engine, Nudger(make_queue(redis))), redis, tick)
+        yield _parts(settings, Database(engine, Nudger(make_queue(redis))), redis, pace, tick)
     finally:
         redis.close()
+        pace.close()
         engine.dispose()
 
 
-def _parts(settings: Settings, database: Database, redis: Redis, tick: Clock) -> Parts:
-    wechat = WechatClients(settings.wechat_api_url, redis, settings.secret)
-    wecom = WecomClients(settings.wecom_api_url, redis, settings.secret)
+def _pace(url: str) -> Redis:
+    # A server that hangs is as good as none: the tokens and limits do without.
+    return Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS)
+
+
+def _parts(settings: Settings, database: Database, redis: Redis, pace: Redis, tick: Clock) -> Parts:
+    wechat = WechatClients(
+        settings.wechat_api_url, pace, settings.secret, daily_factor=settings.wechat_daily_factor
+    )
+    wecom = WecomClients(settings.wecom_api_url, pace, settings.secret)
     return Parts(
         settings=settings,
         database=database,

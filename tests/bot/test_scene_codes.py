@@ -15,11 +15,12 @@ from bot import scenes as packing
 from bot.wechat.client import WechatClients
 from sandbox.app import create_sandbox_app
 from sandbox.state import Switch, World
-from store import accounts, scenes
+from store import accounts, scene_subjects, scenes
 from store.accounts import AccountForm, Platform
 from store.db import Database
 from store.organisation import Brand
-from store.scenes import Scene, SceneKind, SceneState
+from store.scene_subjects import SceneKind
+from store.scenes import Scene, SceneState
 from tests.builders import a_brand, a_shop
 from tests.sandbox.builders import AES_KEY, APPID, a_world
 from tests.sandbox.serving import serving
@@ -56,7 +57,7 @@ def press(database: Database, redis: Redis, world: World, now: datetime) -> Iter
         brand = a_brand(session)
         put_account(session, brand, now)
         shop = a_shop(session)
-        about = scenes.subject(session, SceneKind.SHOP, shop.code)
+        about = scene_subjects.subject(session, SceneKind.SHOP, shop.code)
         wanted = scenes.want(session, about, life_days=None, now=now).scene
     with serving(create_sandbox_app(world)) as url:
         clients = WechatClients(f"{url}/wechat", redis, SECRET_KEY, (1.0, 2.0))
@@ -89,7 +90,7 @@ def test_wanted_code_is_made_for_ever(press: Press, world: World) -> None:
 
     assert (scene.state, scene.expires_at) == (SceneState.READY, None)
     assert scene.url.startswith("http://weixin.qq.com/q/")
-    assert made_by_wechat(world) == [(packing.pack(scene), True)]
+    assert made_by_wechat(world) == [(packing.pack(scene.kind, scene.token), True)]
 
 
 def test_temporary_code_ends_after_its_days(press: Press, world: World) -> None:
@@ -98,7 +99,7 @@ def test_temporary_code_ends_after_its_days(press: Press, world: World) -> None:
     scene = press.make()
 
     assert scene.expires_at == press.now + timedelta(days=30)
-    assert made_by_wechat(world) == [(packing.pack(scene), False)]
+    assert made_by_wechat(world) == [(packing.pack(scene.kind, scene.token), False)]
 
 
 def test_code_is_made_once_however_often_the_job_runs(press: Press, world: World) -> None:

@@ -6,18 +6,19 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from bot import scenes as packing
-from store import relations, scenes
+from store import binding, points, relations, scene_subjects, scenes
 from store.accounts import Account
 from store.campaigns import Campaign, CampaignState
 from store.db import Database
 from store.inbound import InboundMessage, InboundState
 from store.members import Identity, Member
-from store.organisation import Guide, GuideStatus, Shop
+from store.organisation import Brand, Guide, GuideStatus, Shop
 from store.relations import Friendship
-from store.scenes import Scene, SceneKind, Visit, VisitKind
+from store.scene_subjects import SceneKind
+from store.scenes import Scene, Visit, VisitKind
 from tests.bot.builders import a_push, event_xml
 from tests.bot.conftest import Phone
 from tests.builders import a_campaign, a_guide, a_plan, a_shop
@@ -37,8 +38,9 @@ def wang(li: Phone) -> Guide:
 def scene_of(database: Database, kind: SceneKind, key: str, now: datetime) -> str:
     """What the code of somebody or something brings."""
     with database.transaction() as session:
-        about = scenes.subject(session, kind, key)
-        return packing.pack(scenes.want(session, about, life_days=None, now=now).scene)
+        about = scene_subjects.subject(session, kind, key)
+        scene = scenes.want(session, about, life_days=None, now=now).scene
+        return packing.pack(scene.kind, scene.token)
 
 
 def code_of(li: Phone, guide: Guide) -> str:
@@ -61,7 +63,8 @@ def owner(li: Phone) -> str | None:
 def visits(li: Phone) -> list[VisitKind]:
     """How Li came, in order."""
     with Session(li.desk.database.engine) as session:
-        return list(session.exec(select(Visit.kind).order_by(Visit.id)).all())
+        kinds = session.exec(select(Visit.kind).order_by(col(Visit.id))).all()
+        return [VisitKind(kind) for kind in kinds]
 
 
 def test_guides_code_welcomes_with_the_guide_and_makes_them_the_owner(
@@ -179,6 +182,45 @@ def test_follower_who_could_not_be_reached_is_welcomed_back(li: Phone) -> None:
     assert words.startswith("欢迎回来！我是您的购物小助手。")
 
 
+def test_welcome_names_the_joining_gift_until_somebody_joins(li: Phone) -> None:
+    offer_gift(li)
+    before = follow(li, "")
+    joined = bind(li)
+    after = follow(li, "")
+
+    assert "\n新会员送100 积分，回复“绑定”就能领。\n" in before
+    assert (joined, "新会员" in after) == (100, False)
+
+
+def test_follower_who_returns_gets_no_second_joining_gift(li: Phone) -> None:
+    offer_gift(li)
+    follow(li, "")
+    first = bind(li)
+    li.do("unsubscribe")
+    follow(li, "")
+    second = bind(li)
+
+    with Session(li.desk.database.engine) as session:
+        assert points.balance(session, li.member_id) == 100
+    assert (first, second) == (100, None)
+
+
+def offer_gift(li: Phone) -> None:
+    """The brand gives a hundred points for joining."""
+    with li.desk.database.transaction() as session:
+        binding.offer(session, session.exec(select(Brand.id)).one(), points=100)
+
+
+def bind(li: Phone) -> int | None:
+    """Li proves her mobile; gives the points she got for it."""
+    with li.desk.database.transaction() as session:
+        key = li.desk.secret_key
+        bound = binding.bind(
+            session, li.member_id, "13800138000", text_version="1", secret_key=key, now=li.now
+        )
+        return bound.gift.points if bound.gift else None
+
+
 HOSTILE = [
     "shop-1",
     UNKNOWN,
@@ -236,7 +278,7 @@ def test_no_scene_whatever_is_a_fault(li: Phone, scene: str) -> None:
 def test_packed_scene_unpacks_to_the_same_within_the_platforms_limit(
     token: str, kind: SceneKind
 ) -> None:
-    packed = packing.pack(Scene(token=token, kind=kind))
+    packed = packing.pack(kind, token)
 
     assert len(packed) <= 64
     assert packing.unpack(packed) == (kind, token)
@@ -246,4 +288,4 @@ def test_packed_scene_unpacks_to_the_same_within_the_platforms_limit(
 def test_what_unpacks_packs_to_the_same_text(text: str) -> None:
     ours = packing.unpack(text)
 
-    assert ours is None or packing.pack(Scene(kind=ours[0], token=ours[1])) == text
+    assert ours is None or packing.pack(*ours) == text

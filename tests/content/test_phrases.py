@@ -44,16 +44,23 @@ _SHOP = {
 }
 
 SAMPLES: dict[MessageKind, dict[str, object]] = {
-    MessageKind.WELCOME: {"occasion": "new"},
-    MessageKind.WELCOME_SHOP: {"occasion": "back", "shop": "中山路店", "address": "中山路 1 号"},
+    MessageKind.WELCOME: {"occasion": "new", "gift": "满100减20元券和 100 积分"},
+    MessageKind.WELCOME_SHOP: {
+        "occasion": "back",
+        "gift": "",
+        "shop": "中山路店",
+        "address": "中山路 1 号",
+    },
     MessageKind.WELCOME_GUIDE: {
         "occasion": "scan",
+        "gift": "",
         "shop": "中山路店",
         "guide": "王芳",
         "is_own": True,
     },
     MessageKind.WELCOME_CAMPAIGN: {
         "occasion": "new",
+        "gift": "",
         "campaign": "春日回访",
         "offer": "满100减20元券",
     },

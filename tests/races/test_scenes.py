@@ -5,11 +5,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, select
 
 from bot import scenes as packing
-from store import relations, scenes
+from store import members, relations, scene_subjects, scenes
 from store.db import Database
 from store.members import Identity, Member
 from store.relations import Ownership
-from store.scenes import Scene, SceneKind, VisitKind
+from store.scene_subjects import SceneKind
+from store.scenes import Scene, VisitKind
 from tests.bot.builders import APP_ID, an_account
 from tests.builders import NOW, a_brand, a_guide, a_shop, a_visitor, an_identity
 from tests.races.racing import Act, race, waiting, winners
@@ -26,18 +27,14 @@ def set_up(database: Database) -> tuple[int, list[str], list[str]]:
         shop = a_shop(session)
         guides = [a_guide(session, shop=shop) for _ in range(RACERS)]
         li = an_identity(session, a_visitor(session, shop_id=shop.id), account=APP_ID)
-        packed = [
-            packing.pack(
-                scenes.want(
-                    session,
-                    scenes.subject(session, SceneKind.GUIDE, guide.userid),
-                    life_days=None,
-                    now=NOW,
-                ).scene
-            )
-            for guide in guides
-        ]
+        packed = [packing.pack(SceneKind.GUIDE, wanted(session, one.userid)) for one in guides]
         return li.id, packed, [guide.userid for guide in guides]
+
+
+def wanted(session: Session, userid: str) -> str:
+    """The token of a guide's code."""
+    about = scene_subjects.subject(session, SceneKind.GUIDE, userid)
+    return scenes.want(session, about, life_days=None, now=NOW).scene.token
 
 
 def coming(identity_id: int, scene: str) -> Act:
@@ -75,8 +72,8 @@ def test_without_the_lock_only_the_record_keeps_the_same_scans_from_two_owners(
     def unlocked(session: Session, member_id: int) -> Member:
         return session.get_one(Member, member_id)
 
-    monkeypatch.setattr(packing.members, "lock", unlocked)
-    monkeypatch.setattr(packing.relations, "guide_of", read_by_all)
+    monkeypatch.setattr(members, "lock", unlocked)
+    monkeypatch.setattr(relations, "guide_of", read_by_all)
 
     outcomes = race(fresh_database, [coming(li, one) for one in packed])
 
@@ -94,7 +91,7 @@ def test_same_code_wanted_by_many_at_once_is_one(fresh_database: Database) -> No
             made = [
                 scenes.want(
                     session,
-                    scenes.subject(session, SceneKind.GUIDE, userid),
+                    scene_subjects.subject(session, SceneKind.GUIDE, userid),
                     life_days=None,
                     now=NOW,
                 )

@@ -7,21 +7,14 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, select
 
-from store import scenes
+from store import scene_subjects, scenes
 from store.accounts import Account, UnknownAccount
 from store.campaigns import CampaignState
 from store.errors import WrongState
 from store.jobs import Job
 from store.organisation import Brand, Guide, GuideStatus
-from store.scenes import (
-    Scene,
-    SceneKind,
-    SceneNotReady,
-    SceneState,
-    Subject,
-    SubjectNotFound,
-    VisitKind,
-)
+from store.scene_subjects import SceneKind, Subject, SubjectNotFound
+from store.scenes import Scene, SceneNotReady, SceneState, VisitKind
 from tests.bot.builders import an_account
 from tests.builders import NOW, a_brand, a_campaign, a_guide, a_member, a_shop, an_identity, number
 
@@ -44,7 +37,7 @@ def wang(session: Session, brand: Brand) -> Guide:
 
 def of_guide(session: Session, guide: Guide) -> Subject:
     """The guide as the subject of a code."""
-    return scenes.subject(session, SceneKind.GUIDE, guide.userid)
+    return scene_subjects.subject(session, SceneKind.GUIDE, guide.userid)
 
 
 def a_scene(session: Session, guide: Guide, *, life_days: int | None = None) -> Scene:
@@ -132,7 +125,7 @@ def test_nobody_has_a_code_who_left_or_is_unknown(session: Session, wang: Guide)
         (SceneKind.SHOP, "'; DROP TABLE shops; --"),
     ]:
         with pytest.raises(SubjectNotFound):
-            scenes.subject(session, kind, key)
+            scene_subjects.subject(session, kind, key)
 
 
 def test_brand_without_an_account_has_no_codes(session: Session) -> None:
@@ -148,7 +141,7 @@ def test_brand_without_an_account_has_no_codes(session: Session) -> None:
 
 def test_what_lacks_a_code_is_counted_and_listed(session: Session, brand: Brand) -> None:
     shops = [a_shop(session, brand_id=brand.id) for _ in range(3)]
-    about = scenes.subject(session, SceneKind.SHOP, shops[1].code)
+    about = scene_subjects.subject(session, SceneKind.SHOP, shops[1].code)
     scenes.want(session, about, life_days=None, now=NOW)
 
     lacking = [one.row_id for one in scenes.lacking(session, SceneKind.SHOP, limit=9)]

@@ -9,12 +9,13 @@ import httpx
 import pytest
 import segno
 from redis import Redis
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from store import api_keys, scenes
 from store.db import Database
 from store.organisation import Guide, Shop, add_operator
-from store.scenes import Scene, SceneKind, SceneState, VisitKind
+from store.scene_subjects import SceneKind
+from store.scenes import Scene, SceneState, VisitKind
 from store.settings import Settings
 from tests.web import scene as street
 from tests.web.browser import Browser
@@ -54,7 +55,7 @@ class Office:
     def make_all(self, *, ends_at: datetime | None = None) -> list[Scene]:
         """WeChat has made all that was wanted."""
         with self.database.transaction() as session:
-            made = list(session.exec(select(Scene).order_by(Scene.id)).all())
+            made = list(session.exec(select(Scene).order_by(col(Scene.id))).all())
             for number, one in enumerate(made):
                 if one.state is SceneState.WANTED:
                     url = f"{URL}{number}"
@@ -80,7 +81,7 @@ WANG = {"kind": "guide", "key": "WangFang"}
 
 def test_codes_are_asked_for_once_and_answered_one_by_one(office: Office) -> None:
     campaign = {"kind": "campaign", "key": office.street.campaign.token, "life_days": 30}
-    wrong = [
+    wrong: list[dict[str, Any]] = [
         {"kind": "shop", "key": "nowhere"},
         {"kind": "poster", "key": "s1"},
         {"kind": "shop", "key": "s1", "life_days": 31},
@@ -219,8 +220,7 @@ def test_list_takes_as_many_queries_for_three_codes_as_for_one(office: Office) -
     one = queries()
     office.ask({"kind": "guide", "key": "SunLi"})
     with office.database.transaction() as session:
-        shop_id = session.exec(select(Shop.id)).first()
-        session.add(Guide(shop_id=shop_id, userid="Chen", name="陈晨"))
+        session.add(Guide(shop_id=office.street.shop.id, userid="Chen", name="陈晨"))
     office.ask({"kind": "guide", "key": "Chen"})
 
     assert queries() == one

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from store import scenes
-from store.scenes import LONGEST_DAYS, SceneKind, SceneState
+from store import scene_subjects, scenes
+from store.scene_subjects import SceneKind
+from store.scenes import LONGEST_DAYS, SceneState
 from web.api.batches import MAX_ITEMS, BatchAnswer, each, read
 from web.api.keys import get_source
 from web.deps import NowDep, SessionDep
@@ -85,7 +86,7 @@ def want_scenes(batch: SceneBatch, session: SessionDep, now: NowDep) -> BatchAns
     """
 
     def want(form: SceneForm) -> str:
-        about = scenes.subject(session, form.kind, form.key)
+        about = scene_subjects.subject(session, form.kind, form.key)
         wanted = scenes.want(session, about, life_days=form.life_days, now=now)
         return "created" if wanted.is_new else "known"
 

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from store import scenes
-from store.scenes import LONGEST_DAYS, SceneKind
+from store.scene_subjects import SceneKind
+from store.scenes import LONGEST_DAYS
 from web import scene_prints
 from web.console.access import HOME, OperatorDep
 from web.deps import NowDep, SessionDep
