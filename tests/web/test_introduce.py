@@ -55,7 +55,7 @@ def test_brand_is_refused_when_it_is_there(run: Run, fresh_database: Database) -
 
     assert result.exit_code == 1
     assert "The brand zw is there already." in result.output
-    assert [brand.name for brand in _rows(fresh_database, Brand)] == ["知味"]  # type: ignore[attr-defined]  # rows of the table asked for
+    assert [brand.name for brand in _rows(fresh_database, Brand)] == ["知味"]
 
 
 def test_operator_can_log_in_with_the_password_given(run: Run, fresh_database: Database) -> None:
