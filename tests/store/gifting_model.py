@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 DAY = timedelta(hours=24)
-GIFTS_A_DAY = CLAIMS_A_DAY = 3
+GIFTS_A_DAY = CLAIMS_A_DAY = 2
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ what was issued is what is there, and every limit holds.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -27,6 +29,7 @@ from store.coupons import Coupon, CouponPlan, CouponState, Gift, GiftState
 from store.errors import Refusal
 from store.members import Member
 from store.orders import Order, RefundForm
+from store.products import Product
 from tests.builders import (
     NOW,
     SOURCE,
@@ -73,24 +76,48 @@ _GIFTS: Any = sa.select(
 ).order_by(col(Gift.id))
 people = st.integers(0, PEOPLE - 1)
 which = st.integers(0, 999)
+MOSTLY = st.sampled_from([True, True, True, False])
+
+
+@dataclass(frozen=True)
+class World:
+    """How every story begins: members and visitors, plans, and some coupons in hand."""
+
+    session: Session
+    members: list[int]
+    plans: list[int]
+    product_id: int
+    shop_code: str
+
+
+def a_world(session: Session) -> World:
+    members = [a_member(session) for _ in range(4)] + [a_visitor(session) for _ in range(2)]
+    for place in SAME_PERSON:
+        an_identity(session, members[place], unionid="one person")
+    plans = [
+        a_plan(
+            session,
+            gift_hops=plan.hops,
+            per_member_limit=plan.limit,
+            stock=plan.stock,
+            valid_days=plan.days,
+        ).id
+        for plan in PLANS
+    ]
+    product_id, shop_code = a_product(session).id, a_shop(session).code
+    return World(session, [member.id for member in members], plans, product_id, shop_code)
 
 
 class Gifting(RuleBasedStateMachine):
     """A few members with a few plans, and a clock; every act is done twice: here and there."""
 
-    session: Session
+    world: World
 
     def __init__(self) -> None:
         super().__init__()
-        self.now, session = NOW, self.session
-        self.outer = session.begin_nested()
-        self.members = [a_member(session).id for _ in range(4)]
-        self.members += [a_visitor(session).id for _ in range(2)]
-        for member in SAME_PERSON:
-            row = session.get_one(Member, self.members[member])
-            an_identity(session, row, unionid=f"u{self.members[4]}")
-        self.plans = [self._plan(plan) for plan in PLANS]
-        self.product, self.shop = a_product(session), a_shop(session)
+        self.session, self.now = self.world.session, NOW
+        self.members, self.plans = self.world.members, self.world.plans
+        self.outer = self.session.begin_nested()
         self.model = model.Model(PLANS, [set(SAME_PERSON)])
         self.coupons: list[int] = []
         self.gifts: list[tuple[int, str]] = []
@@ -100,19 +127,16 @@ class Gifting(RuleBasedStateMachine):
         self.states: dict[int, str] = {}
         self.looked = 0
 
+    @initialize(owners=st.lists(people, min_size=1, max_size=4))
+    def hand_out(self, owners: list[int]) -> None:
+        """Somebody has something to give."""
+        for place, owner in enumerate(owners):
+            self._issue(2 + place % 2, owner)
+
     def teardown(self) -> None:
-        """The world is gone."""
+        """The world is as it was."""
         self.outer.rollback()
         self.session.expunge_all()
-
-    def _plan(self, plan: model.Plan) -> int:
-        return a_plan(
-            self.session,
-            gift_hops=plan.hops,
-            per_member_limit=plan.limit,
-            stock=plan.stock,
-            valid_days=plan.days,
-        ).id
 
     def _attempt(self, act: Callable[[], Any]) -> tuple[str, Any]:
         """What comes of an act; a refused one is undone, as every transaction is."""
@@ -125,6 +149,9 @@ class Gifting(RuleBasedStateMachine):
     @rule(plan=st.sampled_from([0, 1, 2, 2, 3, 3, 3]), who=people)
     def issue(self, plan: int, who: int) -> None:
         """Somebody gets a coupon."""
+        self._issue(plan, who)
+
+    def _issue(self, plan: int, who: int) -> None:
         said, coupon = self._attempt(
             lambda: coupons.issue(
                 self.session,
@@ -140,7 +167,7 @@ class Gifting(RuleBasedStateMachine):
             self.coupons.append(coupon.id)
 
     @precondition(lambda self: self.coupons)
-    @rule(which=which, who=people, is_owner=st.booleans())
+    @rule(which=which, who=people, is_owner=MOSTLY)
     def offer(self, which: int, who: int, is_owner: bool) -> None:
         """Somebody gives a coupon away, mostly the own one."""
         no = which % len(self.coupons)
@@ -179,7 +206,7 @@ class Gifting(RuleBasedStateMachine):
             self.dead_codes.add(before)
 
     @precondition(lambda self: self.gifts)
-    @rule(which=which, who=people, is_giver=st.booleans())
+    @rule(which=which, who=people, is_giver=MOSTLY)
     def cancel(self, which: int, who: int, is_giver: bool) -> None:
         """Somebody wants a gift back."""
         no = which % len(self.gifts)
@@ -200,7 +227,7 @@ class Gifting(RuleBasedStateMachine):
         assert coupons.expire_due(self.session, self.now) == self.model.expire_coupons(self.now)
 
     @precondition(lambda self: self.coupons)
-    @rule(which=which, who=people, is_owner=st.booleans())
+    @rule(which=which, who=people, is_owner=MOSTLY)
     def buy(self, which: int, who: int, is_owner: bool) -> None:
         """Somebody pays with the living code of a coupon."""
         no = which % len(self.coupons)
@@ -223,9 +250,9 @@ class Gifting(RuleBasedStateMachine):
         form = an_order_form(
             self.session,
             member,
-            product=self.product,
+            product=self.session.get_one(Product, self.world.product_id),
             paid_at=self.now,
-            shop_code=self.shop.code,
+            shop_code=self.world.shop_code,
             coupon_code=code,
         )
         return self._attempt(lambda: orders.place(self.session, form, source=SOURCE, now=self.now))
@@ -326,7 +353,7 @@ def test_gifting_keeps_its_promises_in_any_order(
     monkeypatch.setattr(gifts, "CLAIMS_PER_DAY", model.CLAIMS_A_DAY)
 
     run_state_machine_as_test(
-        type("Here", (Gifting,), {"session": session}),
+        type("Here", (Gifting,), {"world": a_world(session)}),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
