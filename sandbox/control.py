@@ -271,7 +271,8 @@ async def be(
 ) -> Response:
     """Become a person on this browser, then go on to an address."""
     answer = RedirectResponse(next, status_code=303)
-    if request.cookies.get(PERSON_COOKIE) != who:
+    was_snapshot = SNAPSHOT_COOKIE in request.cookies
+    if (request.cookies.get(PERSON_COOKIE), was_snapshot) != (who, snapshot):
         # Another phone: what the product knows this browser by belongs to the one before. Cookies
         # know no port, so the product's can be taken away from here.
         for name, path in _PRODUCT_COOKIES.items():

@@ -171,8 +171,9 @@ class Friend:
 
 
 def friends(screen: Screen, q: str) -> list[Friend]:
-    """A few of the others who have WeChat: those talked to first."""
-    others = [one for one in people.members(screen.world) if one.who != screen.who]
+    """A few of the others who have WeChat: those talked to first, then the newest phones."""
+    everybody = reversed(people.members(screen.world))
+    others = [one for one in everybody if one.who != screen.who]
     known = [one.key for one in chats.listed(screen.world, screen.who)]
     others.sort(key=lambda one: f"friend-{one.who}" not in known)
     fitting = [one for one in others if q in one.name or q in one.who]

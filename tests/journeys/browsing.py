@@ -58,7 +58,8 @@ class Watched:
         context.on("request", self._see)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        # The phone shows pages in a frame, where browsers never focus by themselves; WeChat does.
+        if message.type in {"error", "warning"} and "autofocusing" not in message.text:
             self.complaints.append(f"console: {message.text} at {message.location.get('url')}")
 
     def _see(self, request: Request) -> None:

@@ -166,6 +166,30 @@ def test_two_phones_in_one_browser_stay_two_people(
     assert people.complaints == []
 
 
+def test_snapshot_page_is_told_to_open_it_for_real(mine: Phone) -> None:
+    mine.page.locator(".web summary").click()
+    mine.page.get_by_role("button", name="用快照页打开").click()
+
+    page = story.page_inside(mine.page)
+
+    expect(page.locator("main")).to_contain_text("使用完整服务")
+    assert faults_of(page) == []
+    mine.page.get_by_role("button", name="使用完整服务").click()
+    expect(page.locator("figcaption")).to_be_visible()
+
+
+def test_clock_of_everybody_moves_ahead(mine: Phone, town: Town) -> None:
+    page = mine.page
+    before = page.locator("[data-clock]").inner_text()
+    page.goto(f"{town.sandbox}/sandbox/controls")
+    page.get_by_role("button", name="往前 10 分钟").click()
+    expect(page.locator(".time")).to_be_visible()
+    assert faults_of(page) == []
+    page.go_back()
+
+    expect(page.locator("[data-clock]")).not_to_have_text(before)
+
+
 def _claim(gift: Frame) -> None:
     """Take it: where WeChat has to say first who is there, the button stands there twice."""
     gift.get_by_role("button", name=re.compile("领取")).click()

@@ -6,8 +6,8 @@
   const find = (selector) => phone.querySelector(selector);
   const web = find(".web");
   const frame = find("iframe.page");
-  let shownNews = find(".news").dataset.news;
-  let hideNews = 0;
+  const banner = find(".news");
+  let hiding = 0;
 
   const look = async () => {
     const query = new URLSearchParams({ chat: phone.dataset.chat, have: phone.dataset.version });
@@ -31,16 +31,25 @@
     find(".log").scrollTop = 0;
   };
 
+  // Once is enough: a banner that was put away or has had its time stays away on every page.
+  const hideNews = () => {
+    banner.hidden = true;
+    sessionStorage.setItem("news", banner.dataset.news);
+  };
+
+  const waitToHide = () => {
+    clearTimeout(hiding);
+    hiding = setTimeout(hideNews, 20000);
+  };
+
   const showNews = (news) => {
-    const banner = find(".news");
-    if (news === null || news.key === shownNews) return;
-    shownNews = news.key;
+    if (news === null || news.key === banner.dataset.news) return;
+    banner.dataset.news = news.key;
     banner.querySelector("b").textContent = news.title;
     banner.querySelector("span").textContent = news.text;
     banner.querySelector("a").href = `${root}?chat=${encodeURIComponent(news.chat)}`;
     banner.hidden = false;
-    clearTimeout(hideNews);
-    hideNews = setTimeout(() => { banner.hidden = true; }, 20000);
+    waitToHide();
   };
 
   const send = async (form, button) => {
@@ -57,7 +66,9 @@
     const page = new URL(href, location.href).searchParams.get("next") ?? href;
     web.dataset.page = page;
     web.dataset.href = href;
-    web.querySelector("h1").textContent = title || new URL(page, location.href).host;
+    // The page's own title cannot be read from here, so who runs the site stands for it.
+    const heading = web.querySelector("h1");
+    heading.textContent = title || heading.dataset.site;
     web.querySelector("[data-share]").href =
       `${root}/friends?${new URLSearchParams({ url: page, title: title || page })}`;
     frame.src = href;
@@ -66,6 +77,7 @@
 
   const closePage = () => {
     web.hidden = true;
+    web.querySelector("[data-full]").hidden = true;
     frame.src = "about:blank";
     look();
   };
@@ -84,7 +96,7 @@
     }
     const open = event.target.closest("details");
     phone.querySelectorAll("details[open]").forEach((one) => {
-      if (one !== open && !one.contains(event.target)) one.open = false;
+      if (one !== open || event.target.closest(".web .sheet")) one.open = false;
     });
   });
 
@@ -100,12 +112,18 @@
   });
 
   web.querySelector("[data-close]").addEventListener("click", closePage);
-  web.querySelector("[data-reload]").addEventListener("click", () => { frame.src = web.dataset.href; });
+  const full = web.querySelector("[data-full]");
+  const reload = () => { full.hidden = true; frame.src = web.dataset.href; };
+  web.querySelector("[data-reload]").addEventListener("click", reload);
+  full.addEventListener("click", reload);
   web.querySelector("[data-snapshot]").addEventListener("click", () => {
+    full.hidden = false;
     frame.src = `${web.dataset.href}&snapshot=true`;
   });
 
-  find(".news button").addEventListener("click", () => { find(".news").hidden = true; });
+  banner.querySelector("button").addEventListener("click", hideNews);
+  if (banner.dataset.news === sessionStorage.getItem("news")) banner.hidden = true;
+  waitToHide();
 
   setInterval(() => { if (!document.hidden) look(); }, 1000);
 })();
