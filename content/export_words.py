@@ -96,7 +96,7 @@ _COLUMNS: dict[str, str] = {
     "draft": "话术草稿",
     "edited_text": "导购改后的话",
     "text": "内容",
-    "payload": "内容",
+    "payload": "原文",
     "reply": "我们的回复",
     "received_at": "收到时间",
     "answered_at": "回复时间",
@@ -116,6 +116,66 @@ _COLUMNS: dict[str, str] = {
     "step": "进行到",
     "facts": "内容",
     "message": "内容",
+    "line_no": "行",
+    "number": "凭证号",
+    "reference": "小票号",
+    "discount_fen": "优惠（分）",
+    "done_at": "核销时间",
+    "undone_at": "撤销时间",
+    "redeemed_order": "用在订单",
+    "available_at": "生效时间",
+    "attributed_at": "计入时间",
+    "picks_opened_at": "打开清单时间",
+    "orders_count": "订单数",
+    "spent_fen": "累计消费（分）",
+    "spent_365_fen": "近一年消费（分）",
+    "first_order_at": "第一次购买",
+    "last_order_at": "最近购买",
+    "interval_days": "购买间隔（天）",
+    "favourite_categories": "常买",
+    "tagged_at": "打标时间",
+    "at": "时间",
+    "side": "谁说的",
+    "said_at": "时间",
+    "ended_at": "结束时间",
+    "used_at": "使用时间",
+}
+# States and kinds that a person meets in more than one table.
+_VALUES: dict[str, str] = {
+    "active": "有效",
+    "merged": "已合并",
+    "available": "可使用",
+    "gifting": "赠送中",
+    "redeemed": "已使用",
+    "expired": "已过期",
+    "revoked": "已收回",
+    "open": "进行中",
+    "claimed": "已领取",
+    "cancelled": "已取消",
+    "sent": "已发送",
+    "answered": "已回复",
+    "earn": "获得",
+    "spend": "使用",
+    "reverse": "退回",
+    "give_back": "退还",
+    "expire": "到期",
+    "adjust": "调整",
+    "care": "关怀",
+    "marketing": "营销",
+    "service": "服务",
+    "wechat": "微信",
+    "wecom": "企业微信",
+    "wechat_service": "公众号客服消息",
+    "wechat_notice": "公众号订阅通知",
+    "wecom_broadcast": "企业微信群发",
+    "member": "我",
+    "guide": "导购",
+    "joining": "入会",
+    "order": "订单",
+    "refund": "退款",
+    "chat": "公众号对话",
+    "page": "会员页面",
+    "binding": "绑定页面",
 }
 
 
@@ -125,15 +185,12 @@ def section(table: str) -> str:
 
 
 def row_in_words(row: dict[str, Any], zone: ZoneInfo) -> dict[str, str]:
-    """A row as a person reads it; what is empty is left out."""
-    said: dict[str, str] = {}
-    for column, value in row.items():
-        words = _in_words(value, zone)
-        if words:
-            label = _COLUMNS.get(column, column)
-            # Two columns of one name are both shown.
-            said[label if label not in said else column] = words
-    return said
+    """A row as a person reads it: what is empty, or of use to machines only, is left out."""
+    return {
+        label: words
+        for column, label in _COLUMNS.items()
+        if column in row and (words := _in_words(row[column], zone))
+    }
 
 
 def _in_words(value: Any, zone: ZoneInfo) -> str:
@@ -148,4 +205,4 @@ def _in_words(value: Any, zone: ZoneInfo) -> str:
         case list():
             return "、".join(_in_words(part, zone) for part in value)
         case _:
-            return "" if value is None else str(value)
+            return "" if value is None else _VALUES.get(str(value), str(value))

@@ -4,6 +4,7 @@ The record keeps neither the mobile nor the code, only keyed hashes of both. Ask
 whether the mobile is a member's: every mobile gets its code.
 """
 
+import math
 import secrets
 from datetime import datetime, timedelta
 
@@ -152,7 +153,7 @@ def _need_pause(session: Session, asked_by: ColumnElement[bool], now: datetime) 
     if asked >= MOST_PER_DAY:
         raise TooManyCodes
     if asked and now - newest < PAUSE:
-        raise CodeTooSoon(int((newest + PAUSE - now).total_seconds()) + 1)
+        raise CodeTooSoon(math.ceil((newest + PAUSE - now).total_seconds()))
 
 
 def _hash(secret_key: str, identity_id: int, mobile: str, code: str) -> str:
