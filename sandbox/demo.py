@@ -140,6 +140,7 @@ def _prepare(demo: Demo, held: Servers, database: Database) -> str:
     demo.seconds |= {f"load.{name}": value for name, value in steps.items()}
     with database.transaction() as session:
         stage.set_joining_gift(session)
+        stage.stock_points_shop(session)
         return stage.till_key(session, now=clock.now())
 
 

@@ -11,7 +11,7 @@ from sqlmodel import Session, select
 from content import ready_pieces
 from content.phrases import Intent
 from fatigue import policies
-from store import accounts, api_keys
+from store import accounts, api_keys, points_shop
 from store.accounts import AccountForm, Platform
 from store.binding import JoiningOffer
 from store.coupons import CouponPlan
@@ -60,6 +60,8 @@ MENU = [
     },
 ]
 _JOINING_PLAN, _JOINING_POINTS = "JOIN10", 100
+# What points buy: plan, points, stock, how many a member may have.
+_POINTS_SHOP = (("FRIEND8", 80, None, 3), ("COFFEE1", 150, 200, 1), ("FRESH20", 260, 12, 2))
 LOGIN = "hq"
 TILL = "pos"
 
@@ -113,6 +115,16 @@ def set_joining_gift(session: Session) -> None:
         brand = session.exec(select(Brand).where(Brand.code == BRAND_CODE)).one()
         offer = JoiningOffer(brand_id=brand.id, coupon_plan_id=plan.id, points=_JOINING_POINTS)
         session.merge(offer)
+
+
+def stock_points_shop(session: Session) -> None:
+    """Something to have for points; nothing where the plans were not loaded."""
+    for code, cost, stock, limit in _POINTS_SHOP:
+        plan = session.exec(select(CouponPlan).where(CouponPlan.code == code)).first()
+        if plan is not None:
+            points_shop.offer(
+                session, code, plan.id, cost=cost, stock=stock, per_member_limit=limit
+            )
 
 
 def coupon_plan(session: Session) -> str:

@@ -61,6 +61,7 @@ def open_town(
         load.load(database, members=_MEMBERS, now=clock.now(), say=print)
         with database.transaction() as session:
             stage.set_joining_gift(session)
+            stage.stock_points_shop(session)
         product = f"http://127.0.0.1:{_free_port()}"
         sandbox = f"http://127.0.0.1:{_free_port()}"
         place = {
