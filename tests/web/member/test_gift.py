@@ -73,7 +73,7 @@ def test_friend_who_has_to_log_in_claims_with_one_tap(
     assert "领到了" in page
     assert scene.fresh(coupon).code in page
     # Nobody needs a mobile or a follow to be given something.
-    assert "绑定手机号以后" in page
+    assert 'href="/m/bind"' in page
 
 
 def test_looking_at_the_links_claims_nothing(
