@@ -2,32 +2,27 @@
 
 import json
 import random
-import socket
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlmodel import Session, col, func, select
 
-from sandbox.processes import Crew
-from store import clock
 from store.db import Database
 from store.grants import Grant
 from store.inbound import InboundMessage, InboundState
 from store.members import Identity
-from store.organisation import Brand
-from tests.bot.builders import SECRET_KEY, an_account, event_xml, text_xml
+from tests.bot.builders import event_xml, text_xml
+from tests.protocol.conftest import Served
 from tests.protocol.platform import Answered, Platform
 
 pytestmark = pytest.mark.race
 
 _USERS, _TRIES, _LINES = 200, 3, 16
-_START_SECONDS = 60.0
 # Each push to "answered" is one handler that ran to its end, whichever way it took.
 _COUNT_HANDLERS = """
 CREATE TABLE handled (inbound_id bigint);
@@ -55,39 +50,10 @@ def counting(fresh_database: Database) -> Iterator[None]:
 
 
 @pytest.fixture
-def doors(
-    fresh_database: Database, database_url: str, redis_url: str, tmp_path: Path
-) -> Iterator[list[str]]:
+def doors(served: Served) -> Iterator[list[str]]:
     """The door of one account, in two processes."""
-    with fresh_database.transaction() as session:
-        brand = Brand(code="zhiwei", name="Zhiwei")
-        session.add(brand)
-        session.flush()
-        an_account(session, brand, now=clock.now())
-    environment = {
-        "ZHIYIN_DATABASE_URL": database_url,
-        "ZHIYIN_REDIS_URL": redis_url,
-        "ZHIYIN_SECRET_KEY": SECRET_KEY,
-        "ZHIYIN_VAR_DIR": str(tmp_path / "var"),
-    }
-    with Crew(tmp_path) as crew:
-        addresses = []
-        for name in ("web-1", "web-2"):
-            port = _free_port()
-            command = [sys.executable, "-m", "web.cli", "serve", "--port", str(port)]
-            crew.start(name, command, environment)
-            addresses.append(f"http://127.0.0.1:{port}")
-        for address in addresses:
-            crew.wait_until_answers(f"{address}/readyz", _START_SECONDS)
-        yield [f"{address}/wechat/brand" for address in addresses]
-
-
-@pytest.fixture
-def platform() -> Iterator[Platform]:
-    """The other side."""
-    platform = Platform()
-    yield platform
-    platform.close()
+    with served(2) as doors:
+        yield doors
 
 
 def _messages() -> list[str]:
@@ -136,12 +102,6 @@ def test_every_message_is_handled_once_by_two_processes(
     assert differing == []
     assert all(replies[0] for replies in told.values())
     _check_record(fresh_database, len(messages))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _plain(reply: dict[str, str] | None) -> str:
