@@ -29,8 +29,6 @@ from store.db import Database
 
 _log = logging.getLogger(__name__)
 
-# A chat needs a few sentences; more costs time and money.
-_MOST_TOKENS = 300
 _MOST_CALLS_A_TURN = 3
 _MOBILE = re.compile(r"(?<!\d)(1\d{2})\d{4}(\d{4})(?!\d)")
 # A server that asks for no key is sent one all the same: the client insists.
@@ -46,6 +44,8 @@ class ModelAccess:
     api_key: str = field(default="", repr=False)
     seconds: float = 15.0
     turns: int = 4
+    # A chat needs a few sentences; more costs time and money.
+    most_tokens: int = 300
 
 
 class _NothingSaid(Exception):  # noqa: N818 -- no answer is no fault of ours
@@ -61,7 +61,7 @@ def maker(database: Database, access: ModelAccess, handlers: Mapping[Intent, Han
             return Reply(asyncio.run(_talk(access, tools, turn.words)), is_ai=True)
         except Decided as decided:
             return decided.answer
-        # The client reads what any server may send, and its parser has errors of its own.
+        # A ValueError is what came and is no completion.
         except (OpenAIError, TimeoutError, ValueError, _NothingSaid) as fault:
             _log.warning("The language model gave no answer: %s.", type(fault).__name__)
             return Reply(render(MessageKind.HELP))
@@ -98,17 +98,20 @@ async def _asked(
     tools: Tools,
     said: list[ChatCompletionMessageParam],
 ) -> ChatCompletionMessage:
-    completion = await client.chat.completions.create(
+    came = await client.chat.completions.with_raw_response.create(
         model=access.model,
         messages=said,
         tools=tools.offered(),
-        max_tokens=_MOST_TOKENS,
+        max_tokens=access.most_tokens,
         temperature=0,
         timeout=access.seconds,
     )
-    if not completion.choices:
-        raise _NothingSaid
-    return completion.choices[0].message
+    # The client would take anything for a completion.
+    match came.http_response.json():
+        case {"choices": [{"message": dict(message)}, *_]}:
+            return ChatCompletionMessage.model_validate(message)
+        case _:
+            raise _NothingSaid
 
 
 def _calls(message: ChatCompletionMessage) -> list[ChatCompletionMessageFunctionToolCall]:

@@ -6,7 +6,7 @@ The numbers were chosen on tests/understanding/development.csv, never on the set
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 
 from bot.likeness import Likeness
@@ -27,6 +27,8 @@ _MOST_LETTERS = 200
 _SMALL_TALK = frozenset({Intent.GREETING, Intent.THANKS})
 # Words of pinyin are parted by spaces, wishes are not.
 _MARKS = r"[,.!?;~，。！？；、～…]+|(?<=[^\x00-\xff])\s+"
+# People say the same again and again.
+_REMEMBERED = 2048
 _opening = Lock()
 
 
@@ -41,6 +43,7 @@ class Understood:
     runner_up_score: float = 0.0
 
 
+@lru_cache(_REMEMBERED)
 def understand(text: str) -> Understood:
     """What the sentence asks for."""
     text = text[:_MOST_LETTERS]

@@ -77,8 +77,6 @@ INTENT_LABELS: dict[Intent, str] = {
 SURE: dict[Intent, str] = {
     Intent.STOP: "要我停止给您发送营销和关怀消息吗？",
     Intent.RESUME: "要恢复接收我们的消息吗？",
-    Intent.PAUSE: "要先暂停一阵子，不给您发消息吗？",
-    Intent.PREFERENCES: "要我少给您发一点消息吗？",
     Intent.HUMAN: "要我请一位同事来回复您吗？",
 }
 WHICH = "您是想问哪一件？点一下就好。"

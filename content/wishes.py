@@ -36,22 +36,27 @@ _SPAN = (
     "|到(?P<month>1[0-2]|[1-9])月(?P<day>[12][0-9]|3[01]|[1-9])[日号]"
     "|到(?P<end>月底|年底)"
 )
-_POLITE = "(?:请|麻烦|帮我|我想|我要|能不能|可以|把|先)*"
-_PLACE = f"(?P<channel>{'|'.join(_CHANNELS)})?的?(?:消息|通知|推送|群发)?(?:请|给我|暂时)?"
+_POLITE = "(?:请|麻烦|帮我|我想|我要|能不能|可以|把)*"
+_PLACE = f"(?P<channel>{'|'.join(_CHANNELS)})?的?(?:消息|通知|推送|群发)?(?:请|给我)?"
 _THING = "(?:接收|发送|推送|发)?(?:给我)?(?:消息|通知|推送|广告|营销|营销消息)?"
+_OF_IT = "(?:的)?(?:消息|通知|推送)?"
 _CLOSE = "(?:吧|了|啦|谢谢|好吗|可以吗|行吗|吗|呢)*"
 _SENTENCES: dict[WishKind, str] = {
     WishKind.LESS: "(?:少发|少推送|少推|减少|少打扰|发少)(?:一)?(?:点|些)?(?:我)?"
     + _THING
     + "|(?:别|不要)(?:再)?发(?:那么|这么|太)多"
     + _THING,
-    WishKind.PAUSE: f"(?:暂停|停|停发|别发|不要发|勿扰|免打扰|别打扰我?){_THING}(?:{_SPAN})",
+    # Whoever says "for now" means no "never".
+    WishKind.PAUSE: "(?:先|暂时)*(?:暂停|停|停发|别发|不要发|勿扰|免打扰|别打扰我?)"
+    f"{_THING}(?:{_SPAN})",
     WishKind.NEVER: "(?:不要|别|不用|不想|停止)(?:再)?(?:给我)?"
     f"(?:发|发送|推送|推|打扰|联系|接收|收到)(?:我)?{_THING}|(?:关闭|拒收|退订|屏蔽){_THING}",
     WishKind.RESUME: f"(?:恢复|重新开启|重新打开|继续(?=接收|发)){_THING}",
 }
 _PATTERNS = {
-    kind: re.compile(f"{_POLITE}{_PLACE}(?:{sentence})(?P<after>{'|'.join(_CHANNELS)})?{_CLOSE}")
+    kind: re.compile(
+        f"{_POLITE}{_PLACE}(?:{sentence})(?P<after>{'|'.join(_CHANNELS)})?{_OF_IT}{_CLOSE}"
+    )
     for kind, sentence in _SENTENCES.items()
 }
 _LONGEST = 24

@@ -18,10 +18,11 @@ ASK_MODEL = "ask_model"
 # These only show something; nothing else is shown to a language model.
 SHOWS = frozenset(
     {Intent.POINTS, Intent.POINTS_SHOP, Intent.COUPONS, Intent.CARD, Intent.BIND, Intent.ORDERS}
-    | {Intent.SHOPS, Intent.GUIDE, Intent.PRIVACY, Intent.HELP, Intent.GREETING, Intent.THANKS}
+    | {Intent.GUIDE, Intent.PREFERENCES, Intent.PAUSE, Intent.PRIVACY, Intent.HELP}
+    | {Intent.GREETING, Intent.THANKS}
 )
 # These open a talk that asks before anything is done.
-_OPENS_TALK = frozenset({Intent.GIFT, Intent.PROFILE, Intent.FEEDBACK})
+_OPENS_TALK = frozenset({Intent.GIFT, Intent.SHOPS, Intent.PROFILE, Intent.FEEDBACK})
 # Nothing but these is done on a guess.
 HARMLESS = SHOWS | _OPENS_TALK
 
