@@ -16,17 +16,19 @@ from sqlmodel import col, select
 
 from sandbox.journey import write_csvs
 from sandbox.stage import APP_ID, BRAND_CODE, CORP_ID
+from store import binding
 from store.audit import AuditEntry, note
 from store.db import Database, Session
 from store.imports.run import Options, import_file
 from store.levels import Level
 from store.members import Identity, IdentityChannel, Member
-from store.organisation import Guide, GuideStatus
+from store.organisation import Brand, Guide, GuideStatus
 from store.relations import Friendship
 from web.imports import watcher
 
 ALL_MEMBERS = 2469
 SOURCE = "journey"
+_JOINING_POINTS = 100
 _ORDER_OF_FILES = ("shops", "guides", "members", "products", "coupons", "orders")
 _LONG = "orders"
 _ACTOR, _SUBJECT = "sandbox", "sandbox:data"
@@ -171,5 +173,7 @@ def _finish(database: Database, members: int, *, now: datetime) -> float:
     started = time.monotonic()
     with database.transaction() as session:
         session.execute(text("ANALYZE"))
+        brand = session.exec(select(Brand).where(Brand.code == BRAND_CODE)).one()
+        binding.offer(session, brand.id, points=_JOINING_POINTS)
         note(session, _ACTOR, _LOADED, subject=_SUBJECT, now=now, members=members)
     return round(time.monotonic() - started, 2)

@@ -1,4 +1,4 @@
-"""`zhiyin brand`, `operator`, `account`, `api-key`: what a new deployment is told once."""
+"""`zhiyin brand`, `operator`, `account`, `joining-gift`, `api-key`: what a deployment is told."""
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -8,8 +8,9 @@ from sqlmodel import select
 
 from content import ready_pieces
 from fatigue import policies
-from store import accounts, api_keys, clock
+from store import accounts, api_keys, binding, clock
 from store.accounts import AccountForm, CallbackMode, Platform
+from store.coupons import CouponPlan
 from store.organisation import Brand, add_operator
 from web.entrance import read_settings, record
 from web.errors import first_problem
@@ -82,6 +83,26 @@ def account(platform: str, code: str, brand_code: str, **fields: str | int | Non
     click.echo(f"Enter this callback address there: {settings.public_url}/{platform}/{code}")
 
 
+@click.command("joining-gift")
+@click.argument("brand_code", metavar="BRAND")
+@click.option("--plan", "plan_code", help="Code of the coupon plan of which one coupon is given.")
+@click.option("--points", type=click.IntRange(min=0), default=0, show_default=True)
+def joining_gift(brand_code: str, plan_code: str | None, points: int) -> None:
+    """Say what a brand gives to who joins, once per mobile; without options, nothing any more."""
+    with record(read_settings()) as database, database.transaction() as session:
+        row = session.exec(select(Brand).where(Brand.code == brand_code)).first()
+        if row is None:
+            raise click.ClickException(f"There is no brand {brand_code}; add it: zhiyin brand.")
+        plan = session.exec(select(CouponPlan).where(CouponPlan.code == plan_code)).first()
+        if plan_code is not None and plan is None:
+            raise click.ClickException(f"There is no coupon plan {plan_code}; import it first.")
+        plan_id = plan.id if plan is not None else None
+        binding.offer(session, row.id, coupon_plan_id=plan_id, points=points)
+    given = [f"a coupon of {plan_code}"] if plan_code else []
+    given += [f"{points} points"] if points else []
+    click.echo(f"Who joins {brand_code} gets {' and '.join(given) or 'nothing'}.")
+
+
 @click.command("api-key")
 @click.argument("source")
 def api_key(source: str) -> None:
@@ -91,4 +112,4 @@ def api_key(source: str) -> None:
     click.echo(f"Authorization: Bearer {key}")
 
 
-COMMANDS = (brand, operator, account, api_key)
+COMMANDS = (brand, operator, account, joining_gift, api_key)

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlmodel import select
 
+from store import clock, consents, erasure
+from store.db import Database
+from store.members import Member
+from web.entrance import read_settings
 from web.imports import import_
 
 _HEADER = "external_id,mobile,name,birthday,shop_code,guide_userid,joined_on,points,tags\n"
@@ -56,3 +61,20 @@ def test_dry_run_says_that_nothing_was_written_and_a_clean_file_ends_well(file: 
         " 1 members added, 0 updated, 0 unchanged; 0 of 1 rows refused.\n"
     )
     assert real.stdout == "Done: 1 members added, 0 updated, 0 unchanged; 0 of 1 rows refused.\n"
+
+
+def test_erased_person_stays_silent_when_a_file_brings_the_mobile_back(
+    file: Path, database: Database
+) -> None:
+    secret = read_settings().secret
+    run("members", file)
+    with database.transaction() as session:
+        first_id = session.exec(select(Member.id)).one()
+        erasure.erase(session, first_id, secret_key=secret, now=clock.now())
+
+    run("members", file)
+
+    with database.transaction() as session:
+        back = session.exec(select(Member).where(Member.status == "active")).one()
+        stops = consents.stops(session, back.id, clock.now())
+    assert (back.id != first_id, [stop.reason for stop in stops]) == (True, ["erased"])

@@ -8,6 +8,8 @@ from click.testing import CliRunner, Result
 from sqlmodel import select
 
 from store.accounts import Account, CallbackMode
+from store.binding import JoiningOffer
+from store.coupons import CouponKind, CouponPlan
 from store.db import Database
 from store.organisation import Brand, check_password
 from store.pieces import ContentPiece
@@ -113,3 +115,33 @@ def test_account_is_refused_with_the_field_that_is_wrong(
 def _account(code: str, brand: str, key: str) -> list[str]:
     words = ["account", "wechat", code, "--name", "会员中心", "--brand", brand, "--app-id", "wx1"]
     return [*words, "--secret", "top-secret", "--token", "t0ken", "--aes-key", key]
+
+
+def test_joining_gift_is_set_changed_and_ended(run: Run, database: Database) -> None:
+    run("brand", "zhiwei", "知味")
+    with database.transaction() as session:
+        plan = CouponPlan(code="new", name="迎新券", kind=CouponKind.AMOUNT_OFF, value=1000)
+        session.add(plan)
+
+    said = run("joining-gift", "zhiwei", "--plan", "new", "--points", "100").output
+    given = _rows(database, JoiningOffer)
+    ended = run("joining-gift", "zhiwei").output
+
+    assert said == "Who joins zhiwei gets a coupon of new and 100 points.\n"
+    assert [(one.coupon_plan_id, one.points) for one in given] == [(plan.id, 100)]
+    assert ended == "Who joins zhiwei gets nothing.\n"
+    assert [(one.coupon_plan_id, one.points) for one in _rows(database, JoiningOffer)] == [
+        (None, 0)
+    ]
+
+
+@pytest.mark.parametrize("wrong", [("nobody",), ("zhiwei", "--plan", "none")])
+def test_joining_gift_of_an_unknown_brand_or_plan_is_refused(
+    run: Run, wrong: tuple[str, ...]
+) -> None:
+    run("brand", "zhiwei", "知味")
+
+    answer = run("joining-gift", *wrong)
+
+    assert answer.exit_code == 1
+    assert "There is no" in answer.output
