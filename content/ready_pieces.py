@@ -8,6 +8,7 @@ from content.pieces import PieceForm, publish
 from store.pieces import ContentPiece
 from store.touches import Category
 
+# Words without goods, for whoever is not content; published with the first poor rating.
 AMENDS = PieceForm(
     "amends",
     "差评跟进",
@@ -17,7 +18,6 @@ AMENDS = PieceForm(
     "方便说说当时的情况吗？我来负责到底。",
 )
 READY_PIECES = (
-    AMENDS,
     PieceForm(
         "care_picks",
         "老客关怀 · 专属好物",

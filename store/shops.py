@@ -21,6 +21,7 @@ _UTC = ZoneInfo("UTC")
 _LAST = "\u5e02\u533a\u53bf"
 _SHORTEST_NAME, _LONGEST_NAME = 2, 20
 _LONGEST_LIST = 200
+_HAND = 6
 _TEXTS = (Shop.name, Shop.address)
 
 
@@ -79,7 +80,8 @@ def nearest(
     session: Session, brand_id: int, latitude: float, longitude: float, *, limit: int = 3
 ) -> list[Found]:
     """The shops nearest to a point, by great circle, the nearest first."""
-    km = _km(latitude, longitude)
+    # To the width of a hand: what is smaller still would underflow when it is squared.
+    km = _km(round(latitude, _HAND), round(longitude, _HAND))
     query = (
         select(Shop, km)
         .where(Shop.brand_id == brand_id, col(Shop.latitude).is_not(None))

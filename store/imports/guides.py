@@ -8,7 +8,7 @@ from store.organisation import Guide, GuideRole
 
 # What a person's phone opens from a code on a page of ours: nothing but a web page.
 LINK = Form(
-    "{cell} ~ '^https://[^[:space:]\"<>]{{1,500}}$'",
+    "{cell} ~ '^https://[^[:space:]\"<>]{{1,250}}$'",
     "{cell}",
     "is not a link that begins https://.",
 )

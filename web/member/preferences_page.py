@@ -149,4 +149,5 @@ def _channel(choice: Choice, everything: Choice | None = None) -> ChannelView:
     if own:
         may.append(WishKind.RESUME)
     label = CHANNEL_LABELS[choice.channel] if choice.channel else ""
-    return ChannelView(choice.channel or "", label, choice.mood, choice.until, may)
+    shown = everything if everything is not None and above > own else choice
+    return ChannelView(choice.channel or "", label, shown.mood, shown.until, may)
