@@ -2,7 +2,7 @@
 happened.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -77,7 +77,8 @@ def _latest(world: World) -> list[dict[str, Any]]:
 
 
 def _line(entry: dict[str, Any]) -> dict[str, Any]:
-    time, odd = entry["at"][11:19], entry.get("misbehaved") or ""
+    moment, odd = datetime.fromisoformat(entry["at"]), entry.get("misbehaved") or ""
+    time = f"{moment.astimezone(_CHINA):%H:%M:%S}"
     if entry["kind"] == "push":
         outcome = entry["problem"] or "ok"
         what = f"回调 · {entry['tries']} 次 · {entry['millis']:.0f} ms"

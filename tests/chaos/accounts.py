@@ -18,10 +18,12 @@ CHANNELS = {
     "wechat_custom": "wechat_service",
     "wechat_notice": "wechat_notice",
 }
-# One row a touch: where it goes, and the token of the product list that tells its receipt.
+# One row a touch: where it goes, and what tells its receipt: the token of its product list, or the
+# words of one that has none.
 _TOUCHES = r"""
     SELECT t.id, t.state, t.channel, array_agg(i.outside_id),
-           substring(concat(t.text, ' ', t.payload ->> 'url') FROM '/m/picks/([\w-]+)')
+           coalesce(substring(concat(t.text, ' ', t.payload ->> 'url') FROM '/m/picks/([\w-]+)'),
+                    t.text)
     FROM touches t JOIN identities i ON i.member_id = t.member_id
          AND i.channel = CASE t.channel WHEN 'wecom_broadcast' THEN 'wecom' ELSE 'wechat' END
     GROUP BY t.id
@@ -93,6 +95,8 @@ def _unaccounted(received: list[dict[str, Any]], touches: list[Any]) -> list[str
 
 
 def _list_in(receipt: dict[str, Any]) -> str:
-    """The token of the product list that the message leads to: every care task has its own."""
+    """The token of the product list that the message leads to: every care task has its own. The
+    words of a message without a list.
+    """
     found = _LIST.search(f"{receipt['text']} {receipt['facts'].get('url')}")
-    return found[1] if found else ""
+    return found[1] if found else str(receipt["text"])
