@@ -44,10 +44,10 @@ from tests.builders import (
 )
 from tests.store import gifting_model as model
 
-EXAMPLES, STEPS = 15, 40
+EXAMPLES, STEPS = 25, 40
 PLANS = [
     model.Plan(hops=0),
-    model.Plan(hops=1, limit=1),
+    model.Plan(hops=2, limit=1),
     model.Plan(hops=2, limit=3, stock=6),
     model.Plan(hops=9, days=2),
 ]
@@ -131,7 +131,7 @@ class Gifting(RuleBasedStateMachine):
     def hand_out(self, owners: list[int]) -> None:
         """Somebody has something to give."""
         for place, owner in enumerate(owners):
-            self._issue(2 + place % 2, owner)
+            self._issue(1 + place % 3, owner)
 
     def teardown(self) -> None:
         """The world is as it was."""
@@ -146,7 +146,7 @@ class Gifting(RuleBasedStateMachine):
         except Refusal as refusal:
             return type(refusal).__name__, None
 
-    @rule(plan=st.sampled_from([0, 1, 2, 2, 3, 3, 3]), who=people)
+    @rule(plan=st.sampled_from([0, 1, 1, 1, 2, 3]), who=people)
     def issue(self, plan: int, who: int) -> None:
         """Somebody gets a coupon."""
         self._issue(plan, who)
@@ -171,7 +171,17 @@ class Gifting(RuleBasedStateMachine):
     def offer(self, which: int, who: int, is_owner: bool) -> None:
         """Somebody gives a coupon away, mostly the own one."""
         no = which % len(self.coupons)
-        who = self.model.coupons[no].owner if is_owner else who
+        self._offer(no, self.model.coupons[no].owner if is_owner else who)
+
+    @precondition(lambda self: self.coupons)
+    @rule(which=which, who=people)
+    def hand_on(self, which: int, who: int) -> None:
+        """A coupon is given to somebody who takes it at once."""
+        no = which % len(self.coupons)
+        if self._offer(no, self.model.coupons[no].owner):
+            self._claim(len(self.gifts) - 1, who)
+
+    def _offer(self, no: int, who: int) -> bool:
         said, given = self._attempt(
             lambda: gifts.offer(self.session, self.coupons[no], self.members[who], now=self.now)
         )
@@ -180,6 +190,7 @@ class Gifting(RuleBasedStateMachine):
             gift, token = given
             assert gift.token_hash != token
             self.gifts.append((gift.id, token))
+        return given is not None
 
     @precondition(lambda self: self.gifts)
     @rule(which=which, who=people)
@@ -295,10 +306,17 @@ class Gifting(RuleBasedStateMachine):
     def _can_undo(self) -> bool:
         return bool(self.model.merges) and not self.model.merges[-1].is_undone
 
-    @rule(hours=st.sampled_from([1, 5, 23, 24, 49]))
+    @rule(hours=st.sampled_from([1, 23, 24, 25, 49]))
     def wait(self, hours: int) -> None:
         """Time goes by."""
         self.now += timedelta(hours=hours)
+
+    @precondition(lambda self: self.gifts)
+    @rule(which=which, is_over=st.booleans())
+    def wait_for_an_end(self, which: int, is_over: bool) -> None:
+        """The very instant when a gift lapses, or the one before."""
+        ends = self.model.gifts[which % len(self.gifts)].ends
+        self.now = max(self.now, ends if is_over else ends - timedelta(microseconds=1))
 
     def _code_of(self, gift_id: int) -> str:
         query = select(Coupon.code).join(Gift, col(Gift.coupon_id) == Coupon.id)

@@ -169,6 +169,15 @@ def test_a_lapsed_gift_is_over_for_its_giver_before_the_job_has_come(session: Se
     assert (gift.state, again.state) == (GiftState.EXPIRED, GiftState.OPEN)
 
 
+def test_a_gift_taken_back_after_its_time_was_over_already(session: Session) -> None:
+    li = a_member(session)
+    coupon, gift, _ = offered(session, li)
+
+    gifts.cancel(session, gift.id, li.id, now=LAPSED)
+
+    assert (gift.state, coupon.state) == (GiftState.EXPIRED, CouponState.AVAILABLE)
+
+
 @pytest.mark.parametrize(("hops", "refusal"), [(0, HopsUsedUp), (1, HopsUsedUp), (2, None)])
 def test_a_coupon_is_given_on_as_often_as_its_plan_allows(
     session: Session, hops: int, refusal: type[Refusal] | None
