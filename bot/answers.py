@@ -1,7 +1,7 @@
 """Answers on paper: how one is kept with its message, and the XML it goes back as."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,7 @@ def kept(answer: Answer, secret_key: str, *, now: datetime) -> dict[str, Any]:
     if isinstance(answer, Reply):
         answer = replace(answer, text=clip_bytes(answer.text))
     head = {"kind": _NAMES[type(answer)], "at": int(now.timestamp())}
-    facts = asdict(answer)
+    facts = dict(vars(answer))
     if facts.get("is_private"):
         return head | {"sealed": accounts.seal(secret_key, json.dumps(facts))}
     return head | facts

@@ -1,5 +1,6 @@
 """The processes: `zhiyin serve`, `zhiyin worker` and `zhiyin cron`."""
 
+import gc
 import logging
 import signal
 import threading
@@ -41,11 +42,15 @@ def serve(host: str, port: int) -> None:
         if parts.settings.embedding_enabled:
             # The first person who writes freely should not wait for the model to open.
             threading.Thread(target=understanding.warm, daemon=True).start()
+        app = create_app(parts)
+        # What is there now stays for good: the collector need not walk through it again and again.
+        gc.freeze()
         uvicorn.run(
-            create_app(parts),
+            app,
             host=host,
             port=port,
             log_level="warning",
+            access_log=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bot.fields import BadCallback, Fields, many, parse, required, text_of
@@ -46,7 +46,7 @@ class Said:
     @property
     def payload(self) -> dict[str, Any]:
         """What is worth keeping of the message: of somebody who leaves, nothing."""
-        return {} if isinstance(self.message, Leaving) else asdict(self.message)
+        return {} if isinstance(self.message, Leaving) else dict(vars(self.message))
 
 
 def read(plain: bytes) -> Said:

@@ -75,6 +75,7 @@ _TEXTS = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,
     autoescape=False,  # noqa: S701 -- chat text, not HTML
 )
 _TEXTS.filters.update(day=_day, moment=_moment, yuan=_yuan)
