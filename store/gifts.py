@@ -31,6 +31,8 @@ GIFT_LIFE_HOURS = 24
 # Against chains of resellers (reference loyalty.md §2.8); counted over the last 24 hours.
 GIFTS_PER_DAY = 10
 CLAIMS_PER_DAY = 10
+# Their givers are locked until the commit, and some may be writing to us meanwhile.
+MOST_AT_ONCE = 200
 _DAY = timedelta(hours=24)
 _LIFE = timedelta(hours=GIFT_LIFE_HOURS)
 
@@ -189,8 +191,8 @@ def cancel(session: Session, gift_id: int, giver_id: int, *, now: datetime) -> G
     return gift
 
 
-def expire_due(session: Session, now: datetime) -> int:
-    """Return every gift that nobody claimed in time; gives how many.
+def expire_due(session: Session, now: datetime, *, limit: int = MOST_AT_ONCE) -> int:
+    """Return gifts that nobody claimed in time; gives how many, fewer than `limit` when all are.
 
     The coupon comes back with its old code and end; past that end it is expired for good.
     """
@@ -198,6 +200,7 @@ def expire_due(session: Session, now: datetime) -> int:
         select(Gift.id, Gift.giver_id)
         .where(Gift.state == GiftState.OPEN, Gift.expires_at <= now)
         .order_by(col(Gift.giver_id), col(Gift.id))
+        .limit(limit)
     )
     return sum(
         _expire(session, gift_id, giver_id, now) for gift_id, giver_id in session.exec(due).all()

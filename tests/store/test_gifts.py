@@ -124,6 +124,13 @@ def test_a_gift_that_nobody_claimed_comes_back_with_its_old_code_and_end(session
     assert gifts.expire_due(session, LAPSED) == 0
 
 
+def test_gifts_come_back_some_at_a_time_until_none_is_left(session: Session) -> None:
+    for _ in range(3):
+        offered(session, a_member(session))
+
+    assert [gifts.expire_due(session, LAPSED, limit=2) for _ in range(3)] == [2, 1, 0]
+
+
 def test_a_gift_ends_no_later_than_its_coupon_which_then_ends_for_good(session: Session) -> None:
     li = a_member(session)
     coupon = a_coupon(session, li, plan=a_plan(session, valid_days=30))
