@@ -31,8 +31,8 @@ from store import (
     redemptions,
     relations,
     scenes,
-    tags,
     silences,
+    tags,
     touches,
 )
 
@@ -44,10 +44,10 @@ _MODULES = (
     api_keys,
     attributions,
     audit,
-    campaigns,
     binding,
-    consents,
+    campaigns,
     codes,
+    consents,
     coupons,
     feedback,
     grants,
@@ -68,7 +68,7 @@ _MODULES = (
     redemptions,
     relations,
     scenes,
+    silences,
     tags,
     touches,
-    silences,
 )

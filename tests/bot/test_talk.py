@@ -112,7 +112,11 @@ def test_own_guide_is_named_with_the_shop(li: Phone) -> None:
 
     assert "还没有专属顾问" in nobody
     told = li.say("我的导购是谁").splitlines()
-    assert told[:3] == ["您的专属顾问是中山路店的王芳。", "营业中，22:00 打烊", "门店地址：中山路 1 号"]
+    assert told[:3] == [
+        "您的专属顾问是中山路店的王芳。",
+        "营业中，22:00 打烊",
+        "门店地址：中山路 1 号",
+    ]
 
 
 @pytest.mark.parametrize("words", ["退订", "TD", "t", "\uff2e", "【R】", "不要再发了！", "取消"])
@@ -139,7 +143,11 @@ def test_resume_lifts_the_stop(li: Phone) -> None:
 def test_story_is_understood_by_its_meaning(li: Phone) -> None:
     reply = li.say("我昨天在你们店里买了茶，店员说有积分可是我没有看到")
 
-    assert reply.startswith("我能帮您")
+    assert reply.startswith("您现在有 0 积分。")
+
+
+def test_what_asks_for_nothing_here_gets_help(li: Phone) -> None:
+    assert li.say("给我讲讲昨晚的球赛").startswith("我能帮您")
 
 
 def test_picture_gets_help_instead_of_silence(li: Phone) -> None:
