@@ -91,9 +91,7 @@ def test_a_member_has_no_more_than_the_limit(session: Session) -> None:
 
 def test_a_plan_that_has_run_out_takes_no_points(session: Session) -> None:
     plan = a_plan(session, stock=1)
-    coupons.issue(
-        session, plan.id, a_member(session).id, reason="test", source_id="last", now=NOW
-    )
+    coupons.issue(session, plan.id, a_member(session).id, reason="test", source_id="last", now=NOW)
     item, li = an_item(session, plan=plan, cost=10), a_member(session, points=10)
 
     with pytest.raises(StockUsedUp):
