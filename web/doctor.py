@@ -191,7 +191,7 @@ def _clock(connection: Connection, now: Callable[[], datetime]) -> Finding:
     if apart > _CLOCK_TOLERANCE:
         says = (
             f"this machine and the database are {apart.total_seconds():.0f} s apart; "
-            "switch on time synchronisation (and unset ZHIYIN_CLOCK_SHIFT_SECONDS)."
+            "switch on time synchronisation (and unset ZHIYIN_CLOCK_SHIFT_*)."
         )
         return Finding("clock", is_ok=False, says=says)
     return Finding("clock", is_ok=True, says="agrees with the database's clock.")
