@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, col, select
 
-from fatigue import facts, policies
+from fatigue import facts, policies, touch_rows
 from fatigue.asks import (
     Ask,
     Forecast,
@@ -146,11 +145,8 @@ def _desk(session: Session, asks: Sequence[Ask], *, is_locked: bool, now: dateti
         campaign_ids={wish.campaign_id for wish in asks if wish.campaign_id is not None},
         now=now,
     )
-    query = select(Touch).where(col(Touch.key).in_([wish.key for wish in asks]))
-    if is_locked:
-        query = query.order_by(col(Touch.id)).with_for_update()
-    touches = session.exec(query.execution_options(populate_existing=True)).all()
-    return _Desk(policy, standings, {touch.key: touch for touch in touches})
+    known = touch_rows.find(session, [wish.key for wish in asks], is_locked=is_locked)
+    return _Desk(policy, standings, known)
 
 
 def _waves(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
@@ -241,15 +237,14 @@ def _row(
 
 
 def _insert(session: Session, desk: _Desk, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    insert = postgresql.insert(Touch).on_conflict_do_nothing(index_elements=["key"])
-    for touch in session.scalars(insert.returning(Touch), rows):
-        desk.touches[touch.key] = touch
+    made = touch_rows.insert(session, rows) if rows else {}
     for row in rows:
-        # Another transaction took the key for another member while we held the lock of this one.
-        if row["key"] not in desk.touches:
+        # Another transaction took the key for another member while we held the lock of this one, or
+        # another member of this batch has it.
+        touch = made.get(row["key"])
+        if touch is None or touch.member_id != row["member_id"]:
             raise KeyReused(row["key"])
+    desk.touches |= made
 
 
 def _count(standing: Standing, touch: Touch) -> None:

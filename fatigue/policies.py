@@ -3,10 +3,13 @@
 The newest row of `policies` counts. Until somebody publishes another, version 1 is `DEFAULT_RULES`.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, time
+from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, col, select
 
@@ -78,13 +81,21 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     ),
 )
 DEFAULT = Policy(1, DEFAULT_RULES)
+_NEWEST = text("""
+    SELECT version, CAST(rules AS text) AS rules FROM policies ORDER BY version DESC LIMIT 1
+""")
 
 
 def current(session: Session) -> Policy:
     """The policy in force; version 1 is `DEFAULT` as long as no row was written."""
-    newest = select(PolicyRow).order_by(col(PolicyRow.version).desc()).limit(1)
-    row = session.exec(newest).first()
-    return DEFAULT if row is None else Policy(row.version, rules_from_json(row.rules))
+    row = session.connection().execute(_NEWEST).first()
+    return DEFAULT if row is None else _policy(row.version, row.rules)
+
+
+@lru_cache(maxsize=32)
+def _policy(version: int, rules: str) -> Policy:
+    """Read once: the words of a policy are its key, so no cache can be older than its row."""
+    return Policy(version, rules_from_json(json.loads(rules)))
 
 
 def seed(session: Session, *, now: datetime) -> None:

@@ -39,6 +39,9 @@ class Period(StrEnum):
     MONTH = "month"
 
 
+_FEWEST_DAYS = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 28}
+
+
 class BadRule(Refusal):
     """A rule that cannot be meant."""
 
@@ -101,6 +104,10 @@ class Rule:
         is_bound = self.is_platform or thing.category is not Category.SERVICE
         return is_bound and self.selector.takes(thing)
 
+    def can_close(self, touches: int) -> bool:  # noqa: ARG002 -- caps look at it
+        """Whether so many touches could use the rule up at all; most members have too few."""
+        return True
+
 
 @dataclass(frozen=True, kw_only=True)
 class RollingCap(Rule):
@@ -113,6 +120,10 @@ class RollingCap(Rule):
         super().__post_init__()
         _at_least_one(self.name, "cap", self.cap)
         _at_least_one(self.name, "seconds", self.seconds)
+
+    def can_close(self, touches: int) -> bool:
+        """Whether there are as many as the cap."""
+        return touches >= self.cap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +144,12 @@ class CalendarCap(Rule):
         if self.zone is not None and not is_zone(self.zone):
             raise BadRule(self.name, f"names the time zone {self.zone!r}, which is not known.")
 
+    def can_close(self, touches: int) -> bool:
+        """Whether there are as many as the cap, or as the shortest such period has days."""
+        if self.cap == DAYS_IN_PERIOD:
+            return touches >= _FEWEST_DAYS[self.period]
+        return touches >= int(self.cap)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MinGap(Rule):
@@ -144,6 +161,10 @@ class MinGap(Rule):
         super().__post_init__()
         _at_least_one(self.name, "seconds", self.seconds)
 
+    def can_close(self, touches: int) -> bool:
+        """Whether there is one to keep away from."""
+        return touches > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class LifetimeCap(Rule):
@@ -154,6 +175,10 @@ class LifetimeCap(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least_one(self.name, "cap", self.cap)
+
+    def can_close(self, touches: int) -> bool:
+        """Whether there are as many as the cap."""
+        return touches >= self.cap
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,7 +120,7 @@ def verdict(policy: Policy, recent: Sequence[Recent], ask: Question, now: dateti
     bound = [
         (rule, [touch for touch in recent if rule.selector.takes(touch)])
         for rule in policy.rules
-        if rule.binds(ask)
+        if rule.can_close(len(recent)) and rule.binds(ask)
     ]
     violations = sorted(_violations(bound, ask, now), key=_weight)
     if not violations:

@@ -278,6 +278,13 @@ def test_same_key_for_another_member_is_refused(session: Session, now: datetime)
         gate.ask(session, an_ask(session, zhao, key="k"), now=now)
 
 
+def test_one_key_for_two_members_of_a_batch_is_refused(session: Session, now: datetime) -> None:
+    people = [a_member(session, now=now) for _ in range(2)]
+
+    with pytest.raises(KeyReused):
+        gate.ask_many(session, [an_ask(session, one, key="k") for one in people], now=now)
+
+
 def test_lapsed_reservation_holds_nothing_and_is_decided_again(session: Session) -> None:
     now = at("2026-03-02 10:00")
     li = a_member(session, now=now)

@@ -1,0 +1,62 @@
+"""Touches as the gate finds and writes them: a batch is one statement, of one array or document."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import inspect, text
+from sqlalchemy.orm import make_transient_to_detached
+from sqlmodel import Session, col, select
+
+from fatigue.facts import among
+from store.touches import Touch
+
+_KNOWN = text("SELECT id FROM touches WHERE key = ANY(CAST(:keys AS text[]))")
+_INSERT = text("""INSERT INTO touches (
+        key, member_id, channels, channel, category, brand_id, campaign_id, care_task_id, guide_id,
+        priority, text, payload, deadline_at, state, verdict, asked_at, retry_at, lease_until,
+        counted_at, settled_at)
+    SELECT
+        key, member_id, channels, channel, category, brand_id, campaign_id, care_task_id, guide_id,
+        priority, text, payload, deadline_at, state, verdict, asked_at, retry_at, lease_until,
+        counted_at, settled_at
+    FROM jsonb_populate_recordset(CAST(NULL AS touches), CAST(:rows AS jsonb))
+    ON CONFLICT (key) DO NOTHING
+    RETURNING key, id
+""")
+# What a touch does not have before it was fenced.
+_LATER = dict.fromkeys(("fenced_at", "provider_id", "failure", "evidence"))
+# An instance without the constructor, as the mapper makes one for a row that it has read: the
+# constructor validates and takes ten times as long.
+_new_touch = inspect(Touch).class_manager.new_instance
+
+
+def find(session: Session, keys: Sequence[str], *, is_locked: bool) -> dict[str, Touch]:
+    """Touches that have these keys already, most often none; freshly read, locked in id order."""
+    ids = session.connection().execute(_KNOWN, {"keys": list(keys)}).scalars().all()
+    if not ids:
+        return {}
+    query = select(Touch).where(among(Touch.id, ids))
+    if is_locked:
+        query = query.order_by(col(Touch.id)).with_for_update()
+    touches = session.exec(query.execution_options(populate_existing=True)).all()
+    return {touch.key: touch for touch in touches}
+
+
+def insert(session: Session, rows: Sequence[dict[str, Any]]) -> dict[str, Touch]:
+    """Write new touches; gives those whose key nobody else had taken."""
+    facts = {"rows": json.dumps(rows, default=datetime.isoformat)}
+    made = {row.key: row.id for row in session.connection().execute(_INSERT, facts)}
+    # Of two rows with one key the first is written.
+    first = {row["key"]: row for row in reversed(rows)}
+    return {key: _made(session, touch_id, first[key]) for key, touch_id in made.items()}
+
+
+def _made(session: Session, touch_id: int, row: dict[str, Any]) -> Touch:
+    """The touch that stands in the database as `row`, as if it were read back."""
+    touch: Touch = _new_touch()
+    vars(touch).update(_LATER, id=touch_id, **row)
+    make_transient_to_detached(touch)
+    session.add(touch)
+    return touch
