@@ -1,9 +1,7 @@
 """A care task's way: opened, edited, sent or skipped by the guide; then settled and answered."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from content.pieces import MAX_BYTES
@@ -25,13 +23,8 @@ from store.jobs import Job, after_commit
 from store.touches import Channel, Evidence, Touch, TouchState
 
 # A member who writes within a week of a touch is taken to answer it.
-_REPLY_WINDOW = timedelta(days=7)
+REPLY_WINDOW = timedelta(days=7)
 _UNANSWERED = frozenset({TaskState.SENT, TaskState.DELIVERED})
-_AWAITING = text("""
-    SELECT member_id FROM care_tasks
-    WHERE member_id = ANY(CAST(:members AS bigint[])) AND sent_at > :since
-      AND state IN ('sent', 'delivered')
-""")
 # How long a slot is held for a worker to come; a guide's word is not lost in a short outage.
 _GUIDE_LEASE_MINUTES = 60
 
@@ -191,7 +184,7 @@ def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
     facts.lock(session, [member_id])
     task = session.exec(
         select(CareTask)
-        .where(CareTask.member_id == member_id, col(CareTask.sent_at) > now - _REPLY_WINDOW)
+        .where(CareTask.member_id == member_id, col(CareTask.sent_at) > now - REPLY_WINDOW)
         .where(col(CareTask.state).in_(REACHED))
         .order_by(col(CareTask.sent_at).desc(), col(CareTask.id).desc())
         .limit(1)
@@ -199,12 +192,6 @@ def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
     ).first()
     if task is not None and task.state in _UNANSWERED:
         move_task(task, TaskState.REPLIED, now=now)
-
-
-def awaiting_answer(session: Session, member_ids: Collection[int], *, now: datetime) -> set[int]:
-    """Those of the members whose next word counts as the answer to a task."""
-    facts = {"members": list(member_ids), "since": now - _REPLY_WINDOW}
-    return set(session.connection().execute(_AWAITING, facts).scalars())
 
 
 def open_picks(session: Session, token: str, *, now: datetime) -> CareTask:

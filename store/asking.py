@@ -9,27 +9,48 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
-# Who is in the middle of a talk, or of anything else that an answer could end, is no mere asker.
+from store.grants import TERMS, Trigger
+
+# A trip to the database costs more than what it does there, so each of the two does all it can.
+# Who is in the middle of a talk, or whose next word answers a care task, is no mere asker.
 _ASKERS = text("""
     SELECT i.outside_id, i.id, i.member_id
-    FROM identities i
+    FROM set_config('lock_timeout', :wait, true), identities i
     WHERE i.channel = 'wechat' AND i.account = :account
       AND i.outside_id = ANY(CAST(:outside_ids AS text[]))
       AND NOT EXISTS (SELECT FROM conversations c
                       WHERE c.identity_id = i.id AND c.expires_at > :now)
+      AND NOT EXISTS (SELECT FROM care_tasks t
+                      WHERE t.member_id = i.member_id AND t.sent_at > :answers_since
+                        AND t.state IN ('sent', 'delivered'))
 """)
 # In the order of their ids: two processes with the same messages never wait in a ring.
 _KEEP = text("""
-    INSERT INTO inbound_messages (account_id, platform_id, outside_id, member_id, kind, payload,
-                                  state, reply, received_at, answered_at, handled_ms, late_attempts)
-    SELECT :account_id, row.platform_id, row.outside_id, row.member_id, row.kind, row.payload,
-           'answered', row.reply, :now, :now, :took_ms, 0
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row(
-        platform_id text, outside_id text, member_id bigint, kind text, payload jsonb, reply jsonb)
-    ORDER BY row.platform_id
-    ON CONFLICT ON CONSTRAINT uq_inbound_messages_platform DO NOTHING
-    RETURNING platform_id, id
+    WITH said AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row(
+            platform_id text, outside_id text, member_id bigint, kind text, payload jsonb,
+            reply jsonb, channel text, allowance int, seconds int)
+    ), heard AS (
+        INSERT INTO inbound_messages (account_id, platform_id, outside_id, member_id, kind, payload,
+                                      state, reply, received_at, answered_at, handled_ms,
+                                      late_attempts)
+        SELECT :account_id, platform_id, outside_id, member_id, kind, payload, 'answered', reply,
+               :now, :now, :took_ms, 0
+        FROM said ORDER BY platform_id
+        ON CONFLICT ON CONSTRAINT uq_inbound_messages_platform DO NOTHING
+        RETURNING platform_id, id
+    ), opened AS (
+        INSERT INTO grants (member_id, channel, account, template_id, allowance, opened_at,
+                            expires_at, source_id)
+        SELECT said.member_id, said.channel, :account, '', said.allowance, :now,
+               CAST(:now AS timestamptz) + make_interval(secs => said.seconds),
+               'inbound-' || heard.id
+        FROM heard JOIN said USING (platform_id)
+    )
+    SELECT platform_id FROM heard
 """)
+# Whoever is locked for longer keeps nobody else waiting.
+_WAIT = "200ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +71,61 @@ class Answered:
     kind: str
     payload: Mapping[str, Any]
     reply: Mapping[str, Any]
+    opens: Trigger
 
     def as_row(self) -> dict[str, Any]:
-        """The same as JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """The same as JSON, with the window that it opens."""
+        row = {name: getattr(self, name) for name in self.__slots__ if name != "opens"}
+        terms = TERMS[self.opens]
+        return row | {
+            "channel": terms.channel,
+            "allowance": terms.allowance,
+            "seconds": terms.seconds,
+        }
 
 
 def askers(
-    session: Session, account: str, openids: Collection[str], now: datetime
+    session: Session,
+    account: str,
+    openids: Collection[str],
+    *,
+    answers_since: datetime,
+    now: datetime,
 ) -> dict[str, Asker]:
-    """The people who are known under these openids and not in the middle of a talk."""
-    facts = {"account": account, "outside_ids": list(openids), "now": now}
+    """The people who are known under these openids and only ask.
+
+    Not those in the middle of a talk, nor those who were reached by a care task since
+    `answers_since` and have not answered. From here on nothing waits long for a lock.
+    """
+    facts = {
+        "account": account,
+        "outside_ids": list(openids),
+        "answers_since": answers_since,
+        "now": now,
+        "wait": _WAIT,
+    }
     found = session.connection().execute(_ASKERS, facts)
     return {openid: Asker(identity_id, member_id) for openid, identity_id, member_id in found}
 
 
 def keep(
     session: Session,
-    account_id: int,
+    account: tuple[int, str],
     questions: Sequence[Answered],
     *,
     took_ms: float,
     now: datetime,
-) -> dict[str, int]:
-    """Write the questions down with their replies; gives the row ids of those heard first now."""
-    rows = json.dumps([question.as_row() for question in questions])
-    facts = {"account_id": account_id, "rows": rows, "took_ms": took_ms, "now": now}
-    found = session.connection().execute(_KEEP, facts)
-    return {row.platform_id: row.id for row in found}
+) -> set[str]:
+    """Write the questions down with their replies, and open what they open.
+
+    `account` is its id and its app id. Gives the platform ids of those that were heard first now.
+    """
+    account_id, app_id = account
+    facts = {
+        "account_id": account_id,
+        "account": app_id,
+        "rows": json.dumps([question.as_row() for question in questions]),
+        "took_ms": took_ms,
+        "now": now,
+    }
+    return set(session.connection().execute(_KEEP, facts).scalars())

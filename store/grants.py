@@ -1,12 +1,10 @@
 """Grants: a platform's window that the member's own act opens (design.md §8; wechat-oa.md §5.1)."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, SQLModel, col, select
 
@@ -42,16 +40,6 @@ TERMS: dict[Trigger, Terms] = {
     Trigger.SCAN: Terms(Channel.WECHAT_SERVICE, 3, 60),
     Trigger.ACCEPTANCE: Terms(Channel.WECHAT_NOTICE, 1, None),
 }
-
-
-_OPEN_MANY = text("""
-    INSERT INTO grants (member_id, channel, account, template_id, allowance, opened_at, expires_at,
-                        source_id)
-    SELECT row.member_id, row.channel, :account, '', row.allowance, :now, row.expires_at,
-           row.source_id
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row(
-        member_id bigint, channel text, allowance int, expires_at timestamptz, source_id text)
-""")
 
 
 class Grant(SQLModel, table=True):
@@ -90,6 +78,7 @@ def open_window(  # noqa: PLR0913 -- a window is all of these facts
 ) -> Grant:
     """Open what the platform gives for `trigger`; the same `source_id` again opens nothing more."""
     terms = TERMS[trigger]
+    ends = None if terms.seconds is None else now + timedelta(seconds=terms.seconds)
     insert = postgresql.insert(Grant).values(
         member_id=member_id,
         channel=terms.channel,
@@ -97,33 +86,11 @@ def open_window(  # noqa: PLR0913 -- a window is all of these facts
         template_id=template_id,
         allowance=terms.allowance,
         opened_at=now,
-        expires_at=_end(trigger, now),
+        expires_at=ends,
         source_id=source_id,
     )
     session.exec(insert.on_conflict_do_nothing(index_elements=["source_id"]))
     return session.exec(select(Grant).where(Grant.source_id == source_id)).one()
-
-
-def open_many(
-    session: Session,
-    openings: Sequence[tuple[int, Trigger, str]],
-    *,
-    account: str,
-    now: datetime,
-) -> None:
-    """Open what the platform gives to many members: (member, trigger, source), each source new."""
-    rows = [
-        {
-            "member_id": member_id,
-            "channel": TERMS[trigger].channel,
-            "allowance": TERMS[trigger].allowance,
-            "expires_at": str(_end(trigger, now)),
-            "source_id": source_id,
-        }
-        for member_id, trigger, source_id in openings
-    ]
-    facts = {"rows": json.dumps(rows), "account": account, "now": now}
-    session.connection().execute(_OPEN_MANY, facts)
 
 
 def spend(session: Session, member_id: int, *, account: str, now: datetime) -> bool:
@@ -146,11 +113,6 @@ def spend(session: Session, member_id: int, *, account: str, now: datetime) -> b
         grant.allowance -= 1
         session.add(grant)
     return bool(usable)
-
-
-def _end(trigger: Trigger, now: datetime) -> datetime | None:
-    seconds = TERMS[trigger].seconds
-    return None if seconds is None else now + timedelta(seconds=seconds)
 
 
 def _touches_in(session: Session, grant: Grant) -> int:

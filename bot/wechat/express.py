@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
@@ -25,12 +24,8 @@ from bot.wechat.inbound import handler_of
 from bot.wechat.push import Push, sealed
 from bot.wechat.windows import trigger_of
 from guide_tasks import progress
-from store import asking, grants
+from store import asking
 from store.asking import Answered, Asker
-from store.grants import Trigger
-
-# Who is locked for longer keeps nobody else waiting: all of them take the usual way.
-_WAIT = text("SET LOCAL lock_timeout = 200")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,6 @@ def answer_many(desk: Desk, questions: Sequence[Question], *, now: datetime) -> 
     """The answers to questions to one account, in their order; None has to take the usual way."""
     try:
         with desk.database.transaction() as session:
-            session.connection().execute(_WAIT)
             replies = _replies(session, desk, questions, now)
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
@@ -87,10 +81,9 @@ def _replies(
         return {}
     account = questions[0].push.account
     took_ms = round((time.perf_counter() - started) * 1000, 3)
-    rows = asking.keep(session, account.account_id, heard, took_ms=took_ms, now=now)
-    openings = [_opening(asked[key].turn, row_id) for key, row_id in rows.items()]
-    grants.open_many(session, openings, account=account.app_id, now=now)
-    return {key: replies[key] for key in rows}
+    door = account.account_id, account.app_id
+    kept = asking.keep(session, door, heard, took_ms=took_ms, now=now)
+    return {key: replies[key] for key in kept}
 
 
 def _asked(
@@ -98,14 +91,13 @@ def _asked(
 ) -> dict[str, _Asked]:
     """The questions that are answered here; the same one twice is one."""
     openids = {one.push.said.sender for one in questions}
-    known = asking.askers(session, questions[0].push.account.app_id, openids, now)
-    members = {asker.member_id for asker in known.values()}
-    awaited = progress.awaiting_answer(session, members, now=now)
+    app_id, since = questions[0].push.account.app_id, now - progress.REPLY_WINDOW
+    known = asking.askers(session, app_id, openids, answers_since=since, now=now)
     asked = {}
     for one in questions:
         asker, message = known.get(one.push.said.sender), one.push.said.message
         assert isinstance(message, Text | Menu)
-        if asker is not None and asker.member_id not in awaited:
+        if asker is not None:
             asked[one.key] = _Asked(one, _turn(desk, message, asker))
     return asked
 
@@ -124,16 +116,11 @@ def _answers(session: Session, asked: Mapping[str, _Asked], now: datetime) -> di
 
 
 def _answered(one: _Asked, reply: Mapping[str, Any]) -> Answered:
-    said = one.question.push.said
+    said, opens = one.question.push.said, trigger_of(one.turn.message)
+    assert opens is not None
     return Answered(
-        one.question.key, said.sender, one.turn.member_id, said.kind, said.payload, reply
+        said.platform_id, said.sender, one.turn.member_id, said.kind, said.payload, reply, opens
     )
-
-
-def _opening(turn: Turn, row_id: int) -> tuple[int, Trigger, str]:
-    trigger = trigger_of(turn.message)
-    assert trigger is not None
-    return turn.member_id, trigger, f"inbound-{row_id}"
 
 
 def _turn(desk: Desk, message: Text | Menu, asker: Asker) -> Turn:
