@@ -329,8 +329,8 @@ def test_gift_is_a_card_that_can_be_handed_on(li: Phone) -> None:
 
     title, words, link = card.splitlines()
     assert title == "送你一张「迎新券」"
-    assert "转发给朋友" in words
-    assert "前有效" in words
+    assert "前没人领会自动退回" in words
+    assert "先到先得" in words
     assert link.startswith("https://x.example/m/gift/")
 
 
