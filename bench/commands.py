@@ -1,12 +1,17 @@
 """`zhiyin bench NAME`, which joins the command line as an entry point."""
 
 from collections.abc import Callable
+from functools import partial
 
 import click
 
-from bench import callback
+from bench import callback, gate
 
-_BENCHES: dict[str, Callable[[], None]] = {"callback": callback.run}
+_BENCHES: dict[str, Callable[[], None]] = {
+    "callback": callback.run,
+    "gate": gate.run,
+    "gate-large": partial(gate.run, is_large=True),
+}
 
 
 @click.command("bench")
