@@ -48,9 +48,8 @@ def _turn(words: str, step: str) -> Turn:
 @given(
     step=st.sampled_from(["", HUMAN, *_TALKS]) | st.text(max_size=12),
     words=st.sampled_from([*sorted(keywords.HARD_STOPS), *_CLEAR_NO]),
-    marks=st.tuples(
-        st.sampled_from(["", "【", " ", "“"]), st.sampled_from(["", "！", "。。", " "])
-    ),
+    before=st.sampled_from(["", "【", " ", "“"]),
+    after=st.sampled_from(["", "！", "。。", " "]),
 )
 def test_stop_words_win_in_any_state_of_any_talk(
     step: str, words: str, before: str, after: str
