@@ -178,6 +178,15 @@ def of_brand(session: Session, brand_id: int, platform: Platform) -> Account:
     return found
 
 
+def of_app(session: Session, app_id: str, platform: Platform) -> Account:
+    """The first account with this appid or corp id: of a corp's apps the one that was first."""
+    query = select(Account).where(Account.app_id == app_id, Account.platform == platform)
+    found = session.exec(query.order_by(col(Account.id)).limit(1)).one_or_none()
+    if found is None:
+        raise UnknownAccount(f"{platform} {app_id}")
+    return found
+
+
 def opened(account: Account, *, secret_key: str) -> Credentials:
     """The account with its secrets open."""
 

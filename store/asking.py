@@ -6,49 +6,49 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
 from sqlmodel import Session
 
+from store import trips
 from store.grants import TERMS, Trigger
 
 # A trip to the database costs more than what it does there, so each of the two does all it can.
 # Who is in the middle of a talk, or whose next word answers a care task, is no mere asker.
-_ASKERS = text("""
+_ASKERS = """
     SELECT i.outside_id, i.id, i.member_id
-    FROM set_config('lock_timeout', :wait, true), identities i
-    WHERE i.channel = 'wechat' AND i.account = :account
-      AND i.outside_id = ANY(CAST(:outside_ids AS text[]))
+    FROM set_config('lock_timeout', %(wait)s, true), identities i
+    WHERE i.channel = 'wechat' AND i.account = %(account)s
+      AND i.outside_id = ANY(CAST(%(outside_ids)s AS text[]))
       AND NOT EXISTS (SELECT FROM conversations c
-                      WHERE c.identity_id = i.id AND c.expires_at > :now)
+                      WHERE c.identity_id = i.id AND c.expires_at > %(now)s)
       AND NOT EXISTS (SELECT FROM care_tasks t
-                      WHERE t.member_id = i.member_id AND t.sent_at > :answers_since
+                      WHERE t.member_id = i.member_id AND t.sent_at > %(answers_since)s
                         AND t.state IN ('sent', 'delivered'))
-""")
+"""
 # In the order of their ids: two processes with the same messages never wait in a ring.
-_KEEP = text("""
+_KEEP = """
     WITH said AS (
-        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row(
+        SELECT * FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS row(
             platform_id text, outside_id text, member_id bigint, kind text, payload jsonb,
             reply jsonb, channel text, allowance int, seconds int)
     ), heard AS (
         INSERT INTO inbound_messages (account_id, platform_id, outside_id, member_id, kind, payload,
                                       state, reply, received_at, answered_at, handled_ms,
                                       late_attempts)
-        SELECT :account_id, platform_id, outside_id, member_id, kind, payload, 'answered', reply,
-               :now, :now, :took_ms, 0
+        SELECT %(account_id)s, platform_id, outside_id, member_id, kind, payload, 'answered', reply,
+               %(now)s, %(now)s, %(took_ms)s, 0
         FROM said ORDER BY platform_id
         ON CONFLICT ON CONSTRAINT uq_inbound_messages_platform DO NOTHING
         RETURNING platform_id, id
     ), opened AS (
         INSERT INTO grants (member_id, channel, account, template_id, allowance, opened_at,
                             expires_at, source_id)
-        SELECT said.member_id, said.channel, :account, '', said.allowance, :now,
-               CAST(:now AS timestamptz) + make_interval(secs => said.seconds),
+        SELECT said.member_id, said.channel, %(account)s, '', said.allowance, %(now)s,
+               CAST(%(now)s AS timestamptz) + make_interval(secs => said.seconds),
                'inbound-' || heard.id
         FROM heard JOIN said USING (platform_id)
     )
     SELECT platform_id FROM heard
-""")
+"""
 # Whoever is locked for longer keeps nobody else waiting.
 _WAIT = "200ms"
 
@@ -104,7 +104,7 @@ def askers(
         "now": now,
         "wait": _WAIT,
     }
-    found = session.connection().execute(_ASKERS, facts)
+    found = trips.fetch(session, _ASKERS, facts)
     return {openid: Asker(identity_id, member_id) for openid, identity_id, member_id in found}
 
 
@@ -128,4 +128,4 @@ def keep(
         "took_ms": took_ms,
         "now": now,
     }
-    return set(session.connection().execute(_KEEP, facts).scalars())
+    return {platform_id for (platform_id,) in trips.fetch(session, _KEEP, facts)}

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from store.columns import big_key, link, one_of, status
@@ -37,18 +37,45 @@ class Attribution(SQLModel, table=True):
     attributed_at: datetime
 
 
+class EntryReason(StrEnum):
+    """Why a commission changed: the sale, a refund, or better evidence for the touch behind it."""
+
+    EARNED = "earned"
+    REFUNDED = "refunded"
+    PROVEN = "proven"
+
+
 class Commission(SQLModel, table=True):
-    """What a guide earns from one attribution."""
+    """What a guide earns from one attribution; `amount_fen` is the sum of the entries."""
 
     __tablename__ = "commissions"
     __table_args__ = (
+        UniqueConstraint("attribution_id", "guide_id", name="uq_commissions_guide"),
         one_of("state", CommissionState, "commissions"),
         CheckConstraint("amount_fen >= 0", name="ck_commissions_amount"),
     )
     id: int = big_key()
-    attribution_id: int = link("attributions.id", index=False, unique=True)
+    attribution_id: int = link("attributions.id", index=False)
     guide_id: int = link("guides.id")
     amount_fen: int = Field(sa_type=BigInteger)
     state: CommissionState = status(CommissionState, default=CommissionState.UNCONFIRMED)
     confirms_at: datetime
+    created_at: datetime
+
+
+class CommissionEntry(SQLModel, table=True):
+    """One change of a commission; entries are only added, and a source changes it once."""
+
+    __tablename__ = "commission_entries"
+    __table_args__ = (
+        UniqueConstraint(
+            "commission_id", "reason", "source_id", name="uq_commission_entries_source"
+        ),
+        one_of("reason", EntryReason, "commission_entries"),
+    )
+    id: int = big_key()
+    commission_id: int = link("commissions.id", index=False)
+    amount_fen: int = Field(sa_type=BigInteger)
+    reason: EntryReason = status(EntryReason)
+    source_id: str
     created_at: datetime

@@ -13,20 +13,33 @@ from store.tokens import new_token
 
 
 class CampaignMode(StrEnum):
-    """Who speaks: the guides, with a fallback; or the brand at once."""
+    """Who speaks: own guides, with a fallback; the brand at once; whoever in the shop takes it."""
 
     GUIDES = "guides"
     DIRECT = "direct"
+    SHOPS = "shops"
+
+
+class CommissionTo(StrEnum):
+    """Who earns when another guide served at the till than the one who had cared."""
+
+    CARER = "carer"
+    SERVER = "server"
+    SPLIT = "split"
 
 
 class CampaignState(StrEnum):
     """Where a campaign stands."""
 
     DRAFT = "draft"
+    SCHEDULED = "scheduled"
     LAUNCHING = "launching"
     RUNNING = "running"
     FINISHED = "finished"
     CANCELLED = "cancelled"
+
+
+UNLAUNCHED = frozenset({CampaignState.DRAFT, CampaignState.SCHEDULED})
 
 
 class Arm(StrEnum):
@@ -37,13 +50,19 @@ class Arm(StrEnum):
 
 
 class TaskState(StrEnum):
-    """The life of one care task (design.md §2, §11)."""
+    """The life of one care task (design.md §2, §11).
+
+    `assigned` without a guide is a task of the shop, which anyone there may take. `snoozed` waits
+    in its guide's hands; `reassigned` has come from another guide, who does not see it any more.
+    """
 
     PLANNED = "planned"
     SUPPRESSED = "suppressed"
     ASSIGNED = "assigned"
     SEEN = "seen"
     EDITED = "edited"
+    SNOOZED = "snoozed"
+    REASSIGNED = "reassigned"
     SENDING = "sending"
     SENT = "sent"
     DELIVERED = "delivered"
@@ -55,36 +74,36 @@ class TaskState(StrEnum):
     FAILED = "failed"
 
 
-WITH_GUIDE = frozenset({TaskState.ASSIGNED, TaskState.SEEN, TaskState.EDITED})
+WITH_GUIDE = frozenset(
+    {TaskState.ASSIGNED, TaskState.SEEN, TaskState.EDITED}
+    | {TaskState.SNOOZED, TaskState.REASSIGNED}
+)
 REACHED = frozenset({TaskState.SENT, TaskState.DELIVERED, TaskState.REPLIED, TaskState.CONVERTED})
 _AFTER_SENT = frozenset({TaskState.DELIVERED, TaskState.REPLIED, TaskState.CONVERTED})
+# What ends or leaves the guide's hands; a message the guide reports as sent needs no sending.
+_OUT_OF_HAND = frozenset(
+    {TaskState.SENDING, TaskState.SENT, TaskState.SKIPPED, TaskState.EXPIRED}
+    | {TaskState.FELL_BACK, TaskState.SUPPRESSED, TaskState.CONVERTED}
+)
+_IN_HAND = frozenset({TaskState.SEEN, TaskState.EDITED, TaskState.SNOOZED, TaskState.REASSIGNED})
+# Whoever looks at a task or changes it has it before them again.
+_AWAKE = frozenset({TaskState.SEEN, TaskState.EDITED})
 _MOVES: dict[TaskState, frozenset[TaskState]] = {
     TaskState.PLANNED: frozenset({TaskState.ASSIGNED, TaskState.SUPPRESSED, TaskState.FELL_BACK}),
-    TaskState.ASSIGNED: frozenset(
-        {TaskState.SEEN, TaskState.EDITED, TaskState.SENDING, TaskState.SKIPPED, TaskState.EXPIRED}
-        | {TaskState.FELL_BACK, TaskState.SUPPRESSED, TaskState.CONVERTED}
-    ),
-    TaskState.SEEN: frozenset(
-        {TaskState.EDITED, TaskState.SENDING, TaskState.SKIPPED, TaskState.EXPIRED}
-        | {TaskState.FELL_BACK, TaskState.SUPPRESSED, TaskState.CONVERTED}
-    ),
-    TaskState.EDITED: frozenset(
-        {TaskState.SENDING, TaskState.SKIPPED, TaskState.EXPIRED, TaskState.FELL_BACK}
-        | {TaskState.SUPPRESSED, TaskState.CONVERTED}
-    ),
+    TaskState.ASSIGNED: _IN_HAND | _OUT_OF_HAND | {TaskState.ASSIGNED},
+    TaskState.SEEN: _IN_HAND | _OUT_OF_HAND | {TaskState.ASSIGNED},
+    TaskState.EDITED: _IN_HAND | _OUT_OF_HAND | {TaskState.ASSIGNED},
+    TaskState.SNOOZED: _IN_HAND | _OUT_OF_HAND | {TaskState.ASSIGNED},
+    TaskState.REASSIGNED: _IN_HAND | _OUT_OF_HAND | {TaskState.ASSIGNED},
     # A refused or failed send gives the task back to the guide or ends it.
     TaskState.SENDING: frozenset(
         {TaskState.SENT, TaskState.FAILED, TaskState.ASSIGNED, TaskState.FELL_BACK}
         | {TaskState.SUPPRESSED, TaskState.EXPIRED, TaskState.CONVERTED}
     ),
+    # One channel of the fallback after the other: falling back further is the same state again.
     TaskState.FELL_BACK: frozenset(
-        {
-            TaskState.SENT,
-            TaskState.FAILED,
-            TaskState.SUPPRESSED,
-            TaskState.EXPIRED,
-            TaskState.CONVERTED,
-        }
+        {TaskState.SENT, TaskState.FAILED, TaskState.SUPPRESSED, TaskState.FELL_BACK}
+        | {TaskState.EXPIRED, TaskState.CONVERTED}
     ),
     TaskState.SENT: _AFTER_SENT,
     TaskState.DELIVERED: frozenset({TaskState.REPLIED, TaskState.CONVERTED}),
@@ -98,7 +117,12 @@ _MOVES: dict[TaskState, frozenset[TaskState]] = {
 
 
 class Campaign(SQLModel, table=True):
-    """A campaign. `audience` is a condition tree; `commission_bp` basis points of sales."""
+    """A campaign. `audience` is a condition tree; `commission_bp` basis points of sales.
+
+    `commission_cap_fen` is the most that one order earns. `tasks_per_day` is how many tasks begin
+    for one guide on one day; `fallback_hours` how long each step of the fallback may take.
+    `tasks_made` of `tasks_planned` says how far a launch has come.
+    """
 
     __tablename__ = "campaigns"
     __table_args__ = (
@@ -108,6 +132,14 @@ class Campaign(SQLModel, table=True):
         CheckConstraint("commission_bp BETWEEN 0 AND 10000", name="ck_campaigns_commission"),
         CheckConstraint("attribution_days BETWEEN 1 AND 90", name="ck_campaigns_attribution"),
         CheckConstraint("deadline_at > created_at", name="ck_campaigns_deadline"),
+        CheckConstraint(
+            "launch_at < deadline_at AND (state <> 'scheduled' OR launch_at IS NOT NULL)",
+            name="ck_campaigns_launch",
+        ),
+        CheckConstraint("fallback_hours BETWEEN 1 AND 720", name="ck_campaigns_fallback"),
+        CheckConstraint("tasks_per_day >= 1", name="ck_campaigns_load"),
+        CheckConstraint("commission_cap_fen >= 0", name="ck_campaigns_commission_cap"),
+        one_of("commission_to", CommissionTo, "campaigns"),
     )
     id: int = big_key()
     token: str = Field(unique=True, default_factory=new_token)
@@ -126,10 +158,18 @@ class Campaign(SQLModel, table=True):
     deadline_at: datetime
     attribution_days: int = 14
     commission_bp: int = 0
+    commission_cap_fen: int | None = Field(default=None, sa_type=BigInteger)
+    commission_to: CommissionTo = status(CommissionTo, default=CommissionTo.CARER)
+    fallback_hours: int = 72
+    tasks_per_day: int | None = None
     created_at: datetime
     launched_at: datetime | None = None
-    # Launch walks members in id order and resumes after this one.
-    launch_cursor: int = Field(default=0, sa_type=BigInteger)
+    # A scheduled campaign holds for its audience in id order, and resumes after the cursor.
+    launch_at: datetime | None = None
+    hold_cursor: int = Field(default=0, sa_type=BigInteger)
+    held_at: datetime | None = None
+    tasks_planned: int = 0
+    tasks_made: int = 0
 
 
 class AudienceMember(SQLModel, table=True):
@@ -159,6 +199,8 @@ class CareTask(SQLModel, table=True):
     """One member in one campaign: the draft, the goods, the guide, the deadline and how it went.
 
     `picks` holds product ids, best first. `reason` says in one line why this member, for the guide.
+    `shop_id` is set while nobody in the shop has taken it. Lists leave a task out until
+    `waits_until`; `fallback_until` ends the step of a fallback.
     """
 
     __tablename__ = "care_tasks"
@@ -169,7 +211,18 @@ class CareTask(SQLModel, table=True):
         Index(
             "ix_care_tasks_due",
             "deadline_at",
-            postgresql_where="state IN ('planned', 'assigned', 'seen', 'edited')",
+            postgresql_where="state IN"
+            " ('planned', 'assigned', 'seen', 'edited', 'snoozed', 'reassigned')",
+        ),
+        Index(
+            "ix_care_tasks_fallback",
+            "fallback_until",
+            postgresql_where="state = 'fell_back' AND fallback_until IS NOT NULL",
+        ),
+        Index(
+            "ix_care_tasks_shop",
+            "shop_id",
+            postgresql_where="guide_id IS NULL AND shop_id IS NOT NULL",
         ),
     )
     id: int = big_key()
@@ -177,6 +230,7 @@ class CareTask(SQLModel, table=True):
     campaign_id: int = link("campaigns.id", index=False)
     assignment_id: int | None = link("assignments.id", default=None, nullable=True)
     guide_id: int | None = link("guides.id", index=False, default=None, nullable=True)
+    shop_id: int | None = link("shops.id", index=False, default=None, nullable=True)
     member_id: int = link("members.id")
     state: TaskState = status(TaskState, default=TaskState.PLANNED)
     state_reason: str = ""
@@ -185,6 +239,8 @@ class CareTask(SQLModel, table=True):
     edited_text: str | None = None
     picks: list[Any] = json_column(default_factory=list)
     deadline_at: datetime
+    waits_until: datetime | None = None
+    fallback_until: datetime | None = None
     created_at: datetime
     moved_at: datetime
     sent_at: datetime | None = None
@@ -204,6 +260,8 @@ def move_task(task: CareTask, state: TaskState, *, reason: str = "", now: dateti
     task.state = state
     task.state_reason = reason
     task.moved_at = now
+    if state in _AWAKE:
+        task.waits_until = None
     if state is TaskState.SENT:
         task.sent_at = now
     elif state is TaskState.REPLIED:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from store import consents, gifts, members, silences
-from store.campaigns import CareTask, TaskState, move_task
+from store.campaigns import WITH_GUIDE, CareTask, TaskState, move_task
 from store.coupon_rows import Coupon, CouponState, Gift, GiftState, move_coupon
 from store.db import Session
 from store.members import Identity, IdentityChannel, Member, MemberStatus
@@ -19,13 +19,7 @@ from store.personal import PARTS, UNNAMED_MESSAGE, Part
 from store.touches import Touch, TouchState, move_touch
 
 # What a guide or the fallback would still send. A broadcast in the guide's hands is past recall.
-_UNSENT_TASKS = (
-    TaskState.PLANNED,
-    TaskState.ASSIGNED,
-    TaskState.SEEN,
-    TaskState.EDITED,
-    TaskState.FELL_BACK,
-)
+_UNSENT_TASKS = WITH_GUIDE | {TaskState.PLANNED, TaskState.FELL_BACK}
 _UNSENT_TOUCHES = (TouchState.ASKED, TouchState.RESERVED)
 
 

@@ -14,12 +14,12 @@ from sqlalchemy import CheckConstraint, ColumnElement, Index, func, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from store import members
+from store import members, visibility
 from store.columns import big_key, link, one_of, status
 from store.errors import NotFound, WrongState
 from store.members import Identity
 from store.notices import Notice, NoticeState
-from store.organisation import Guide, GuideRole, GuideStatus, HumanDesk
+from store.organisation import Guide, GuideStatus, HumanDesk
 from store.tokens import new_token
 
 # After the last word of either side; a shop that is closed adds the time until it opens.
@@ -149,12 +149,9 @@ def open_load(session: Session, guide_ids: Collection[int]) -> Counter[int]:
 
 
 def seen_by(session: Session, token: str, guide: Guide) -> Handover:
-    """The talk behind `token`: the guide's own, or for a manager any of the shop."""
-    query = select(Handover).join(Guide, col(Guide.id) == Handover.guide_id)
-    mine = Handover.guide_id == guide.id
-    if guide.role is not GuideRole.GUIDE:
-        mine = mine | (Guide.shop_id == guide.shop_id)
-    found = session.exec(query.where(Handover.token == token, mine)).one_or_none()
+    """The talk behind `token`: the guide's own, or of whoever they lead."""
+    seen = col(Handover.guide_id).in_(visibility.guides(guide.id))
+    found = session.exec(select(Handover).where(Handover.token == token, seen)).one_or_none()
     if found is None:
         raise HandoverNotFound
     return found

@@ -63,6 +63,7 @@ HOLDINGS = (
     Holding("friendships"),
     Holding("identities"),
     Holding("grants"),
+    Holding("holds", within="campaign_id"),
     Holding("inbound_messages"),
     Holding("bindings"),
     Holding("member_tags", key="tag_id", within="tag_id"),

@@ -5,13 +5,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, delete, update
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, delete, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from store.columns import big_key, json_column, link, one_of, status
 from store.errors import WrongState
 
+# A callback that cannot be worked on is tried again after these, for some hours.
+_PAUSE, _MOST_TRIES = timedelta(seconds=20), 10
 CONVERSATION_LIFE = timedelta(minutes=10)
 # A voice that WeChat recognised holds words too.
 _TYPED = ("text", "voice")
@@ -39,7 +42,7 @@ class InboundMessage(SQLModel, table=True):
     """One message or event; `platform_id` is MsgId with the sender, or a digest of the XML.
 
     `late` is set when the answer follows the callback (`store.late`); until `late_due_at` it is in
-    the hands of whoever took it up.
+    the hands of whoever took it up. So is a callback that was only kept, for a job to work on.
     """
 
     __tablename__ = "inbound_messages"
@@ -49,6 +52,7 @@ class InboundMessage(SQLModel, table=True):
         one_of("late", LateState, "inbound_messages"),
         CheckConstraint("handled_ms >= 0", name="ck_inbound_messages_handled_ms"),
         Index("ix_inbound_messages_member", "member_id", "received_at"),
+        Index("ix_inbound_messages_received", "id", postgresql_where="state = 'received'"),
         Index("ix_inbound_messages_late", "id", postgresql_where="late IN ('pending', 'sending')"),
     )
     id: int = big_key()
@@ -116,6 +120,43 @@ def hear(session: Session, heard: Heard, *, now: datetime) -> InboundMessage:
         )
         .with_for_update()
     ).one()
+
+
+def keep(session: Session, heard: Heard, *, now: datetime) -> int | None:
+    """Write down a callback that a job will work on; none for a repeat."""
+    query = insert(InboundMessage).values(
+        state=InboundState.RECEIVED, received_at=now, **asdict(heard)
+    )
+    query = query.on_conflict_do_nothing(constraint="uq_inbound_messages_platform")
+    return session.execute(query.returning(col(InboundMessage.id))).scalar_one_or_none()
+
+
+def take_up(session: Session, row_id: int, *, now: datetime) -> InboundMessage | None:
+    """Take a kept callback in hand; none when it is done, or in another worker's.
+
+    Whoever fails leaves it lying twice as long each time, and after some tries for good.
+    """
+    query = select(InboundMessage).where(
+        InboundMessage.id == row_id, InboundMessage.state == InboundState.RECEIVED
+    )
+    query = query.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+    row = session.exec(query).one_or_none()
+    if row is None or (row.late_due_at is not None and row.late_due_at > now):
+        return None
+    if row.late_attempts >= _MOST_TRIES:
+        row.state, row.late_failure = InboundState.FAILED, "given_up"
+        return None
+    row.late_due_at = now + _PAUSE * 2**row.late_attempts
+    row.late_attempts += 1
+    session.flush()
+    return row
+
+
+def unheard(now: datetime) -> SelectOfScalar[int]:
+    """Kept callbacks that a job should work on."""
+    is_free = or_(col(InboundMessage.late_due_at).is_(None), col(InboundMessage.late_due_at) <= now)
+    query = select(InboundMessage.id).where(InboundMessage.state == InboundState.RECEIVED, is_free)
+    return query.order_by(col(InboundMessage.id))
 
 
 def close(

@@ -12,7 +12,7 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, Session, SQLModel, select
 
 from store.columns import big_key, link, one_of, status
-from store.errors import Refusal
+from store.errors import NotAllowed, Refusal
 
 MIN_PASSWORD = 8
 # OWASP's least cost for scrypt with 16 MiB: one check takes about 50 ms.
@@ -28,10 +28,15 @@ class GuideStatus(StrEnum):
 
 
 class GuideRole(StrEnum):
-    """What a person in a shop may see: a guide the own customers, a manager the shop."""
+    """What a person may see: a guide own customers, a manager the shop, a region its shops, HQ all.
+
+    The region is that of the person's own shop, and all is the brand.
+    """
 
     GUIDE = "guide"
     MANAGER = "manager"
+    REGION = "region"
+    HQ = "hq"
 
 
 class HumanDesk(StrEnum):
@@ -39,6 +44,14 @@ class HumanDesk(StrEnum):
 
     GUIDE = "guide"
     WECHAT = "wechat"
+
+
+class OperatorRole(StrEnum):
+    """What a person at HQ may do: look, run campaigns, or also rule the gate and see mobiles."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
 
 
 class Brand(SQLModel, table=True):
@@ -118,10 +131,12 @@ class Operator(SQLModel, table=True):
     """A person at HQ who logs in to the console."""
 
     __tablename__ = "operators"
+    __table_args__ = (one_of("role", OperatorRole, "operators"),)
     id: int = big_key()
     login: str = Field(unique=True)
     name: str
     password_hash: str
+    role: OperatorRole = status(OperatorRole, default=OperatorRole.OPERATOR)
     is_active: bool = True
 
 
@@ -133,19 +148,36 @@ class WeakPassword(Refusal):
         super().__init__(f"A password needs at least {MIN_PASSWORD} characters.")
 
 
+class RoleTooLow(NotAllowed):
+    """An operator asked for what only a higher role may do."""
+
+    def __init__(self, needed: OperatorRole) -> None:
+        self.needed = needed
+        super().__init__(f"This needs the role {needed}.")
+
+
 def operator_by_id(session: Session, operator_id: int) -> Operator | None:
     """The operator, while active."""
     operator = session.get(Operator, operator_id)
     return operator if operator is not None and operator.is_active else None
 
 
-def add_operator(session: Session, login: str, name: str, password: str) -> Operator:
-    """Let a person into the console; a login that is known gets the new name and password."""
+def add_operator(
+    session: Session, login: str, name: str, password: str, *, role: OperatorRole | None = None
+) -> Operator:
+    """Let a person into the console; a login that is known gets the new name and password.
+
+    Without a `role` a known login keeps its own; the first of a deployment rules it, later ones
+    run campaigns.
+    """
     if len(password) < MIN_PASSWORD:
         raise WeakPassword
     operator = session.exec(select(Operator).where(Operator.login == login)).first()
     if operator is None:
-        operator = Operator(login=login, name=name, password_hash="")
+        is_first = session.exec(select(Operator.id).limit(1)).first() is None
+        usual = OperatorRole.ADMIN if is_first else OperatorRole.OPERATOR
+        operator = Operator(login=login, name=name, password_hash="", role=usual)
+    operator.role = role or operator.role
     operator.name, operator.password_hash = name, _hash(password, secrets.token_bytes(_SALT_BYTES))
     session.add(operator)
     session.flush()

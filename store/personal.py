@@ -68,6 +68,8 @@ _NEWS_OF_TALKS = (
     " WHERE given.member_id = ANY(:ids))"
 )
 _NO_WORDS = 'message || \'{"title": "", "text": "", "rows": []}\''
+# How far a contact is in step with WeCom is nothing about the person.
+_STEPS = frozenset({"corp_tag_ids", "due_at", "leased_until", "attempts", "failure"})
 _TILL = frozenset({"key", "card_code_hash"})
 _NOBODY: Mapping[str, str] = {
     "card_no": _NEW_TOKEN,
@@ -98,6 +100,7 @@ PARTS = (
         blanks={"message": "jsonb_set(message, '{title}', '\"\"')"},
     ),
     Part("grants", is_deleted=True),
+    Part("holds", is_deleted=True, hidden=frozenset({"channels", "priority"})),
     Part("inbound_messages", blanks=_MESSAGE, hidden=frozenset({"platform_id"})),
     Part("bindings", blanks={"member_id": "NULL"}, hidden=frozenset({"mobile_hash"})),
     Part("notices", where=_NEWS_OF_TALKS, blanks={"message": _NO_WORDS}),
@@ -107,6 +110,8 @@ PARTS = (
     Part("feedbacks", blanks={"words": "''"}),
     Part("ownerships", is_deleted=True),
     Part("friendships", is_deleted=True),
+    Part("transfers", "contact_id", of="contacts", is_deleted=True),
+    Part("contacts", "identity_id", of="identities", is_deleted=True, hidden=_STEPS),
     # A code counts who came by it, long after their names are forgotten.
     Part("scene_visits", "identity_id", of="identities", blanks={"identity_id": "NULL"}),
     Part("identities", is_deleted=True),
@@ -117,6 +122,7 @@ PARTS = (
     Part("member_tags", is_deleted=True),
     Part("member_facts", is_deleted=True),
     Part("audience_members"),
+    Part("letters", "touch_id", of="touches", hidden=frozenset({"token"})),
     Part(
         "touches",
         blanks={"text": "''", "payload": "'{}'"},
@@ -136,6 +142,7 @@ PARTS = (
     Part("gifts", "giver_id", hidden=frozenset({"token_hash", "old_code"})),
     Part("gifts", "claimed_by_id", hidden=frozenset({"token_hash", "old_code"})),
     Part("attributions", "care_task_id", of="care_tasks"),
+    Part("displacements", "touch_id", of="touches"),
     Part("points_shop_redemptions", "entry_id", of="points_entries", hidden=frozenset({"token"})),
     Part("till_redemptions", "entry_id", of="points_entries", hidden=_TILL),
     Part("till_redemptions", "coupon_id", of="coupons", hidden=_TILL),

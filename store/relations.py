@@ -11,6 +11,8 @@ from store.db import Session
 from store.errors import NotAllowed
 from store.organisation import Guide, GuideStatus
 
+_NOT_LEAVING = {"read": True, "key_share": True}
+
 
 class Ownership(SQLModel, table=True):
     """A member's own guide from `since` until `until`; one at a time."""
@@ -69,7 +71,8 @@ def guide_of(session: Session, member_id: int) -> Guide | None:
 def own(session: Session, member_id: int, guide_id: int, *, now: datetime) -> Ownership:
     """Make a guide the member's own from now on; the earlier one's time ends."""
     member = members.lock(session, member_id)
-    guide = session.get(Guide, guide_id)
+    # A guide who is leaving right now is waited for: nobody may be left with who has left.
+    guide = session.get(Guide, guide_id, with_for_update=_NOT_LEAVING, populate_existing=True)
     if guide is None or guide.status is not GuideStatus.ACTIVE:
         raise GuideNotInPost(guide_id)
     query = select(Ownership).where(
@@ -85,6 +88,20 @@ def own(session: Session, member_id: int, guide_id: int, *, now: datetime) -> Ow
     session.add(ownership)
     session.flush()
     return ownership
+
+
+def disown(session: Session, member_id: int, guide_id: int, *, now: datetime) -> None:
+    """End a guide's time as the member's own, with nobody after; another's is left alone."""
+    member = members.lock(session, member_id)
+    query = select(Ownership).where(
+        Ownership.member_id == member.id,
+        Ownership.guide_id == guide_id,
+        col(Ownership.until).is_(None),
+    )
+    current = session.exec(query.execution_options(populate_existing=True)).first()
+    if current is not None:
+        current.until = now
+        session.flush()
 
 
 def befriend(
@@ -109,7 +126,8 @@ def unfriend(
     """Write down that one of the two left the contact; None when there was none."""
     friendship = _open(session, guide_id, external_userid)
     if friendship is not None:
-        friendship.until = now
+        # A word from the platform may be older than the row that it ends.
+        friendship.until = max(now, friendship.since)
         session.flush()
     return friendship
 

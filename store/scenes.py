@@ -17,7 +17,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from store import accounts
 from store.accounts import Account, Platform
-from store.columns import big_key, link, one_of, status
+from store.columns import big_key, json_column, link, one_of, status
 from store.db import Session
 from store.errors import NotFound, WrongState
 from store.jobs import Job, after_commit
@@ -81,6 +81,8 @@ class Scene(SQLModel, table=True):
     state: SceneState = status(SceneState, default=SceneState.WANTED)
     ticket: str = ""
     url: str = ""
+    # Guides who stand behind a code of WeCom, as WeCom was told last.
+    userids: list[str] = json_column(default_factory=list)
     failure: str = ""
     created_at: datetime
     retry_at: datetime
@@ -139,15 +141,23 @@ def count_lacking(session: Session, kind: SceneKind) -> int:
     return session.exec(select(func.count()).select_from(lack)).one()
 
 
-def want(session: Session, about: Subject, *, life_days: int | None, now: datetime) -> Wanted:
+def want(
+    session: Session,
+    about: Subject,
+    *,
+    life_days: int | None,
+    platform: Platform = Platform.WECHAT,
+    now: datetime,
+) -> Wanted:
     """Have a code made for a subject, once: a repeat gives the same scene.
 
     A code that lapsed or was refused is asked for again; a temporary one that is now wanted for
-    ever is made anew. The account is the brand's first; without one `UnknownAccount`.
+    ever is made anew. The account is the brand's first; without one `UnknownAccount`. A code of
+    WeCom leads to a guide instead of the account; its `ticket` is the id of the contact way.
     """
     # One batch after another: two in opposite orders would wait for each other's rows.
     session.exec(select(func.pg_advisory_xact_lock(func.hashtextextended("scenes", 0)))).one()
-    account = accounts.of_brand(session, about.brand_id, Platform.WECHAT)
+    account = accounts.of_brand(session, about.brand_id, platform)
     fresh = Scene(
         account_id=account.id, kind=about.kind, life_days=life_days, created_at=now, retry_at=now
     )
@@ -168,6 +178,18 @@ def want_again(session: Session, scene: Scene, *, life_days: int | None, now: da
         return False
     _move(scene, SceneState.WANTED)
     scene.life_days, scene.retry_at, scene.failure = life_days, now, ""
+    session.flush()
+    after_commit(session, Job.MAKE_SCENE, scene.id)
+    return True
+
+
+def change(session: Session, scene: Scene, *, now: datetime) -> bool:
+    """Have other guides put behind a code that is in use; it keeps its picture."""
+    session.refresh(scene, with_for_update=True)
+    if scene.state is not SceneState.READY:
+        return False
+    _move(scene, SceneState.WANTED)
+    scene.retry_at, scene.failure = now, ""
     session.flush()
     after_commit(session, Job.MAKE_SCENE, scene.id)
     return True

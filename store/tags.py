@@ -1,4 +1,7 @@
-"""Tags on members: given by HQ, observed by a guide, or derived by a rule; some expire."""
+"""Tags on members: given by HQ, observed by a guide, or derived by a rule; some expire.
+
+A guide's customers in WeCom are marked alike: whoever changes a tag has their contacts step.
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,7 +9,7 @@ from enum import StrEnum
 from sqlalchemy import delete, or_
 from sqlmodel import Field, SQLModel, col, select
 
-from store import members
+from store import contacts, members
 from store.columns import big_key, link, one_of, status
 from store.db import Session
 from store.errors import NotFound
@@ -80,10 +83,11 @@ def put(
         session.add(worn)
     worn.source, worn.tagged_at, worn.expires_at = source, now, expires_at
     session.flush()
+    contacts.want_all_of(session, member.id, now=now)
     return worn
 
 
-def take_off(session: Session, member_id: int, code: str) -> None:
+def take_off(session: Session, member_id: int, code: str, *, now: datetime) -> None:
     """Take a tag off a member; one that is not there is no matter."""
     member = members.lock(session, member_id)
     tag = _by_code(session, code)
@@ -92,6 +96,7 @@ def take_off(session: Session, member_id: int, code: str) -> None:
             col(MemberTag.member_id) == member.id, col(MemberTag.tag_id) == tag.id
         )
     )
+    contacts.want_all_of(session, member.id, now=now)
 
 
 def _by_code(session: Session, code: str) -> Tag:

@@ -16,8 +16,12 @@ class Channel(StrEnum):
 
     WECHAT_SERVICE = "wechat_service"
     WECHAT_NOTICE = "wechat_notice"
+    WECHAT_TEMPLATE = "wechat_template"
     WECOM_BROADCAST = "wecom_broadcast"
+    WECOM_SIDEBAR = "wecom_sidebar"
+    WECOM_WELCOME = "wecom_welcome"
     WECOM_APP = "wecom_app"
+    SMS = "sms"
 
 
 class Category(StrEnum):
@@ -47,7 +51,20 @@ FINAL = frozenset({TouchState.SENT, TouchState.FAILED, TouchState.WITHHELD, Touc
 
 # A broadcast is only a task until the guide confirms it in WeCom, which may take days (wecom.md
 # §5). Until then it can reach the member at any moment, so it counts at every moment of this span.
-HUMAN_PATIENCE: dict[Channel, timedelta] = {Channel.WECOM_BROADCAST: timedelta(days=3)}
+# A sidebar message is sent, or not, while its page is open.
+HUMAN_PATIENCE: dict[Channel, timedelta] = {
+    Channel.WECOM_BROADCAST: timedelta(days=3),
+    Channel.WECOM_SIDEBAR: timedelta(minutes=10),
+}
+
+# To a person these are one: who stops the first has stopped the second.
+_SAME: dict[Channel, Channel] = {
+    Channel.WECHAT_TEMPLATE: Channel.WECHAT_NOTICE,
+    Channel.WECOM_SIDEBAR: Channel.WECOM_BROADCAST,
+    Channel.WECOM_WELCOME: Channel.WECOM_BROADCAST,
+}
+# What a person may choose among.
+CHOSEN = tuple(one for one in Channel if one not in _SAME and one is not Channel.WECOM_APP)
 
 _MOVES: dict[TouchState, frozenset[TouchState]] = {
     # What was only planned can still happen by hand, hence SENT.
@@ -64,8 +81,10 @@ _MOVES: dict[TouchState, frozenset[TouchState]] = {
     TouchState.SENDING: frozenset(
         {TouchState.SENT, TouchState.FAILED, TouchState.UNKNOWN, TouchState.ASKED}
     ),
-    TouchState.UNKNOWN: frozenset({TouchState.SENT, TouchState.FAILED}),
-    TouchState.SENT: frozenset(),
+    # The worker that was given up may come back and know that it sent nothing.
+    TouchState.UNKNOWN: frozenset({TouchState.SENT, TouchState.FAILED, TouchState.ASKED}),
+    # The platform took it, and said later that it could not bring it.
+    TouchState.SENT: frozenset({TouchState.FAILED}),
     TouchState.FAILED: frozenset(),
     TouchState.WITHHELD: frozenset(),
     TouchState.RELEASED: frozenset(),
@@ -101,6 +120,14 @@ class Touch(SQLModel, table=True):
             "counted_at",
             postgresql_where="state IN ('reserved', 'sending', 'sent', 'unknown')",
         ),
+        Index("ix_touches_asked", "asked_at", postgresql_using="brin"),
+        Index("ix_touches_reserved", "id", postgresql_where="state = 'reserved'"),
+        Index(
+            "ix_touches_provider",
+            "channel",
+            "provider_id",
+            postgresql_where="provider_id IS NOT NULL",
+        ),
         Index(
             "ix_touches_open",
             "state",
@@ -129,10 +156,17 @@ class Touch(SQLModel, table=True):
     lease_until: datetime | None = None
     counted_at: datetime | None = None
     fenced_at: datetime | None = None
+    # How often it went past the fence.
+    attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     settled_at: datetime | None = None
     provider_id: str | None = None
     failure: str | None = None
     evidence: Evidence | None = status(Evidence, default=None, nullable=True)
+
+
+def chosen_as(channel: Channel) -> Channel:
+    """The channel whose consents and stops hold for this one."""
+    return _SAME.get(channel, channel)
 
 
 def move_touch(touch: Touch, state: TouchState, *, now: datetime) -> None:

@@ -1,16 +1,18 @@
 """A member about whom the record says something in every place that it has."""
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from store import (
     binding,
     codes,
     consents,
+    contacts,
     coupons,
     feedback,
     gifts,
     handovers,
     inbound,
+    letters,
     merges,
     notices,
     orders,
@@ -18,21 +20,24 @@ from store import (
     relations,
     scenes,
     tags,
+    transfers,
 )
 from store.attributions import Attribution
-from store.campaigns import Arm, AudienceMember
+from store.campaigns import Arm, AudienceMember, CareTask
 from store.consents import Purpose, Wish, WishKind
 from store.grants import Grant
 from store.handovers import HandoverLine, Side
+from store.holds import Displacement, Hold
 from store.inbound import Heard, InboundState
 from store.members import Identity, IdentityChannel, Member
 from store.notices import NoticeForm, NoticeKind
 from store.order_forms import RefundForm
+from store.organisation import Guide
 from store.redemption_rows import Redemption, RedemptionKind
 from store.scene_subjects import SceneKind, Subject
 from store.scenes import VisitKind
 from store.tags import TagSource
-from store.touches import Channel, Evidence
+from store.touches import Category, Channel, Evidence, Touch
 from tests.bot.builders import APP_ID, an_account
 from tests.builders import (
     NOW,
@@ -126,6 +131,7 @@ def _care(session: Session, member: Member) -> None:
     guide = a_guide(session)
     relations.own(session, member.id, guide.id, now=NOW)
     relations.befriend(session, guide.id, EXTERNAL, member_id=member.id, now=NOW)
+    _in_wecom(session, member, guide)
     tag = a_tag(session)
     tags.put(session, member.id, tag.code, source=TagSource.GIVEN, now=NOW)
     sold = an_order(session, member).order
@@ -133,6 +139,8 @@ def _care(session: Session, member: Member) -> None:
         session, member, guide=guide, draft=WORDS, edited_text=WORDS, reason=WORDS, picks=[1]
     )
     touch = a_touch(session, member, text=WORDS, payload={"title": NAME}, care_task_id=task.id)
+    letters.write(session, {touch.id: "platform_busy"}, now=NOW)
+    _give_way(session, task, touch)
     session.add(AudienceMember(campaign_id=task.campaign_id, member_id=member.id, arm=Arm.TREATED))
     credit = Attribution(
         order_id=sold.id,
@@ -149,6 +157,39 @@ def _care(session: Session, member: Member) -> None:
     news = {"title": f"{NAME}下单了", "text": "说声谢谢", "rows": [], "url": ""}
     form = NoticeForm(f"sale-{credit.id}", guide.id, NoticeKind.SALE, news)
     notices.post(session, form, now=NOW)
+
+
+def _in_wecom(session: Session, member: Member, guide: Guide) -> None:
+    """As WeCom has them: a contact with a remark, on its way to another guide."""
+    identity = session.exec(
+        select(Identity).where(
+            Identity.member_id == member.id, Identity.channel == IdentityChannel.WECOM
+        )
+    ).one()
+    contact = contacts.of_pair(session, guide.id, identity)
+    contacts.met(session, contact, identity, at=NOW)
+    contact.nickname = contact.remark = contact.wanted_remark = NAME
+    transfers.plan(session, contact, a_guide(session).id, has_left=True, now=NOW)
+
+
+def _give_way(session: Session, task: CareTask, touch: Touch) -> None:
+    member = session.get_one(Member, task.member_id)
+    other = a_touch(session, member, text=WORDS)
+    session.add(Displacement(touch_id=touch.id, by_touch_id=other.id, displaced_at=NOW))
+    hold = Hold(
+        campaign_id=task.campaign_id,
+        member_id=task.member_id,
+        channels=[Channel.WECOM_BROADCAST.value],
+        category=Category.CARE,
+        brand_id=member.brand_id,
+        priority=70,
+        planned_from=NOW,
+        planned_until=NOW,
+        expires_at=NOW,
+        held_at=NOW,
+    )
+    session.add(hold)
+    session.flush()
 
 
 def _words(session: Session, member: Member, identity: Identity) -> None:

@@ -18,7 +18,7 @@ def test_a_tag_is_on_a_member_until_it_expires_or_is_taken_off(session: Session)
     tags.put(session, li.id, event.code, source=TagSource.DERIVED, now=NOW, expires_at=LATER)
 
     before, after = tags.of_member(session, li.id, NOW), tags.of_member(session, li.id, LATER)
-    tags.take_off(session, li.id, family.code)
+    tags.take_off(session, li.id, family.code, now=NOW)
 
     assert {tag.code for tag in before} == {family.code, event.code}
     assert after == [family]

@@ -149,7 +149,7 @@ def test_mobiles_are_read_as_people_write_them(bring: Bring, look: Look, written
         ),
         ({"tags": "a||b"}, "tags is not a list such as group:name|group:name."),
         (
-            {"consents": "sms:marketing"},
+            {"consents": "fax:marketing"},
             "consents is not a list such as wechat_service:marketing|wecom_broadcast:care.",
         ),
     ],

@@ -49,7 +49,7 @@ def test_guide_of_an_unknown_shop_or_role_is_refused(bring: Bring) -> None:
     assert report.added == 1
     assert report.complaints == (
         'Row 3: shop_code "S2" is not a known shop; import the shops first.',
-        'Row 4: role "boss" is not one of guide, manager.',
+        'Row 4: role "boss" is not one of guide, manager, region, hq.',
     )
 
 
