@@ -4,39 +4,37 @@ The first channel on which every rule is open is reserved for a lease; else the 
 exact first instant when one opens; else it is withheld, and the row says by which rules.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from fatigue import facts, policies, touch_rows
+from fatigue import facts, policies, screening, touch_rows
 from fatigue.asks import (
+    STATES,
     Ask,
-    Forecast,
     KeyReused,
-    as_it_stands,
     as_json,
     ask_of,
     check_same,
     facts_of,
+    settle_verdict,
 )
+from fatigue.case import Answer, Verdict
+from fatigue.displacing import displace
+from fatigue.judging import answer
 from fatigue.rules import Outcome, Policy
-from fatigue.standing import Standing, landing, question
-from fatigue.verdict import Recent, Verdict, verdict
-from store.touches import Channel, Touch, TouchState, move_touch
+from fatigue.standing import Standing, reserved
+from store.touches import Channel, Touch, TouchState
 
 LEASE_MINUTES = 15
-_STATES = {
-    Outcome.OPEN: TouchState.RESERVED,
-    Outcome.DEFER: TouchState.ASKED,
-    Outcome.WITHHOLD: TouchState.WITHHELD,
-}
+_OPEN = {channel: Answer(Verdict(Outcome.OPEN, channel), None) for channel in Channel}
 
 
 @dataclass(slots=True)
-class _Desk:
+class Desk:
     """Everything that the decisions of one batch look at."""
 
     policy: Policy
@@ -60,11 +58,20 @@ def ask_many(
     if not asks:
         return []
     facts.lock(session, {wish.member_id for wish in asks})
-    desk = _desk(session, asks, is_locked=True, now=now)
+    policy = policies.current(session)
+    plain, rest = screening.sift(session, policy, asks, now=now)
+    desk = read_desk(session, policy, rest, is_locked=True, now=now)
     lease_until = now + timedelta(minutes=lease_minutes)
-    for wave in _waves(asks):
-        _write(session, desk, [(wish, _decide(desk, wish, now)) for wish in wave], lease_until, now)
+    rows = [_row(wish, at_once(wish), policy.version, lease_until, now) for wish in plain]
+    _insert(session, desk, rows)
+    for wave in _waves(rest):
+        _write(session, desk, [(wish, decide(desk, wish, now)) for wish in wave], lease_until, now)
     return [desk.touches[wish.key] for wish in asks]
+
+
+def at_once(wish: Ask) -> Answer:
+    """The answer to an ask that is plainly open."""
+    return _OPEN[wish.channels[0]]
 
 
 def ask_again(
@@ -98,46 +105,12 @@ def due(session: Session, now: datetime, limit: int = 500) -> list[int]:
     return list(session.exec(query).all())
 
 
-def dry_run(session: Session, asks: Sequence[Ask], *, now: datetime) -> list[Forecast]:
-    """What `ask_many` would answer at `now`, without a lock and without a trace."""
+def read_desk(
+    session: Session, policy: Policy, asks: Sequence[Ask], *, is_locked: bool, now: datetime
+) -> Desk:
+    """Read what the decisions of a batch look at, in a few statements however large it is."""
     if not asks:
-        return []
-    desk = _desk(session, asks, is_locked=False, now=now)
-    forecasts = {}
-    for wish in asks:
-        if wish.key not in forecasts:
-            forecasts[wish.key] = _forecast(desk, wish, now)
-    return [forecasts[wish.key] for wish in asks]
-
-
-def judge(
-    policy: Policy, standing: Standing, wish: Ask, now: datetime, *, without: int | None = None
-) -> Verdict:
-    """The verdict over all channels of an ask: the first open one, else the first to open.
-
-    `without` is a touch that does not count: the one that is being decided.
-    """
-    recent = [touch for touch in standing.recent if touch.touch_id != without]
-    closed: list[Verdict] = []
-    for channel in wish.channels:
-        found = verdict(policy, recent, question(standing, wish, channel, now), now)
-        if found.outcome is Outcome.OPEN:
-            passed_over = tuple(reason for past in closed for reason in past.violations)
-            return Verdict(Outcome.OPEN, channel, passed_over=passed_over)
-        closed.append(found)
-    return _best_of(closed)
-
-
-def _best_of(closed: Sequence[Verdict]) -> Verdict:
-    retries = [found.retry_at for found in closed if found.retry_at is not None]
-    first = min(retries, default=None)
-    best = next(found for found in closed if found.retry_at == first)
-    others = [reason for found in closed if found is not best for reason in found.violations]
-    return Verdict(best.outcome, best.channel, (*best.violations, *others), best.retry_at)
-
-
-def _desk(session: Session, asks: Sequence[Ask], *, is_locked: bool, now: datetime) -> _Desk:
-    policy = policies.current(session)
+        return Desk(policy, {}, {})
     standings = facts.read(
         session,
         {wish.member_id for wish in asks},
@@ -146,7 +119,7 @@ def _desk(session: Session, asks: Sequence[Ask], *, is_locked: bool, now: dateti
         now=now,
     )
     known = touch_rows.find(session, [wish.key for wish in asks], is_locked=is_locked)
-    return _Desk(policy, standings, known)
+    return Desk(policy, standings, known)
 
 
 def _waves(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
@@ -164,15 +137,16 @@ def _waves(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
         rest = left
 
 
-def _decide(desk: _Desk, wish: Ask, now: datetime) -> Verdict | None:
-    """A verdict, or None where the touch stays as it is."""
+def decide(desk: Desk, wish: Ask, now: datetime) -> Answer | None:
+    """An answer, or None where the touch stays as it is."""
     touch = desk.touches.get(wish.key)
-    if touch is not None:
-        check_same(touch, wish)
-        if not _is_undecided(touch, now):
-            return None
     standing = desk.standings[wish.member_id]
-    return judge(desk.policy, standing, wish, now, without=touch.id if touch else None)
+    if touch is None:
+        return answer(desk.policy, standing, wish, now)
+    check_same(touch, wish)
+    if not _is_undecided(touch, now):
+        return None
+    return answer(desk.policy, standing, wish, now, without=touch.id, asked_at=touch.asked_at)
 
 
 def _is_undecided(touch: Touch, now: datetime) -> bool:
@@ -186,57 +160,51 @@ def _is_undecided(touch: Touch, now: datetime) -> bool:
 
 def _write(
     session: Session,
-    desk: _Desk,
-    wave: Sequence[tuple[Ask, Verdict | None]],
+    desk: Desk,
+    wave: Sequence[tuple[Ask, Answer | None]],
     lease_until: datetime,
     now: datetime,
 ) -> None:
+    decided = [(wish, told) for wish, told in wave if told is not None]
     fresh = []
-    for wish, found in wave:
+    for wish, told in decided:
         touch = desk.touches.get(wish.key)
-        if found is None:
-            continue
         if touch is None:
-            fresh.append(_row(wish, found, desk.policy.version, lease_until, now))
+            fresh.append(_row(wish, told, desk.policy.version, lease_until, now))
         else:
-            settle_verdict(touch, found, desk.policy.version, lease_until, now)
+            settle_verdict(touch, told, desk.policy.version, lease_until, now)
     session.flush()
     _insert(session, desk, fresh)
-    for wish, found in wave:
-        if found is not None and found.outcome is Outcome.OPEN:
-            _count(desk.standings[wish.member_id], desk.touches[wish.key])
-
-
-def settle_verdict(
-    touch: Touch, found: Verdict, version: int, lease_until: datetime, now: datetime
-) -> None:
-    """Write a new verdict into a locked touch."""
-    move_touch(touch, _STATES[found.outcome], now=now)
-    touch.channel = found.channel
-    touch.retry_at = found.retry_at
-    touch.verdict = as_json(found, version)
-    touch.lease_until = lease_until if found.outcome is Outcome.OPEN else None
-    touch.counted_at = now if found.outcome is Outcome.OPEN else None
+    orders = [
+        (desk.touches[wish.key], told.verdict.displaces)
+        for wish, told in decided
+        if told.verdict.outcome is Outcome.OPEN
+    ]
+    for touch, gone in orders:
+        count(desk, touch, touch.id, touch.channel, now, gone)
+    moved = displace(session, desk.policy, desk.standings, orders, now=now)
+    desk.touches |= {touch.key: touch for touch in moved if touch.key in desk.touches}
 
 
 def _row(
-    wish: Ask, found: Verdict, version: int, lease_until: datetime, now: datetime
+    wish: Ask, told: Answer, version: int, lease_until: datetime, now: datetime
 ) -> dict[str, Any]:
+    found = told.verdict
     is_open = found.outcome is Outcome.OPEN
     is_over = found.outcome is Outcome.WITHHOLD
     return facts_of(wish) | {
         "channel": found.channel,
-        "state": _STATES[found.outcome],
+        "state": STATES[found.outcome],
         "verdict": as_json(found, version),
         "asked_at": now,
-        "retry_at": found.retry_at,
+        "retry_at": told.wakes_at,
         "lease_until": lease_until if is_open else None,
         "counted_at": now if is_open else None,
         "settled_at": now if is_over else None,
     }
 
 
-def _insert(session: Session, desk: _Desk, rows: Sequence[dict[str, Any]]) -> None:
+def _insert(session: Session, desk: Desk, rows: Sequence[dict[str, Any]]) -> None:
     made = touch_rows.insert(session, rows) if rows else {}
     for row in rows:
         # Another transaction took the key for another member while we held the lock of this one, or
@@ -247,28 +215,15 @@ def _insert(session: Session, desk: _Desk, rows: Sequence[dict[str, Any]]) -> No
     desk.touches |= made
 
 
-def _count(standing: Standing, touch: Touch) -> None:
-    standing.recent = [known for known in standing.recent if known.touch_id != touch.id]
-    standing.recent.append(_recent(touch.id, touch, touch.channel, touch.counted_at))
-
-
-def _recent(touch_id: int, wish: Any, channel: Channel, at: datetime | None) -> Recent:
-    assert at is not None
-    until = landing(at, channel, TouchState.RESERVED)
-    template_id = str(wish.payload.get("template_id", ""))
-    return Recent(
-        touch_id, channel, wish.category, wish.brand_id, wish.campaign_id, at, until, template_id
-    )
-
-
-def _forecast(desk: _Desk, wish: Ask, now: datetime) -> Forecast:
-    touch = desk.touches.get(wish.key)
-    found = _decide(desk, wish, now)
-    if found is None:
-        assert touch is not None
-        return Forecast(wish.key, wish.member_id, as_it_stands(touch), touch.id)
-    if found.outcome is Outcome.OPEN:
-        # An imagined touch has no id; it still counts for the asks after it.
-        imagined = _recent(0, wish, found.channel, now)
-        desk.standings[wish.member_id].recent.append(imagined)
-    return Forecast(wish.key, wish.member_id, found, touch.id if touch else None)
+def count(
+    desk: Desk,
+    wish: Ask | Touch,
+    touch_id: int,
+    channel: Channel,
+    now: datetime,
+    gone: Collection[int] = (),
+) -> None:
+    """Let later asks of a batch see a reservation, and no more what had to give way to it."""
+    standing = desk.standings[wish.member_id]
+    kept = [one for one in standing.recent if one.touch_id not in {touch_id, *gone}]
+    standing.recent = [*kept, reserved(desk.policy, wish, touch_id, channel, now)]

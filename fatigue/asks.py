@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from fatigue.case import Answer, Verdict, Violation
 from fatigue.rules import Outcome
-from fatigue.verdict import Verdict, Violation
 from store.errors import Refusal
-from store.touches import Category, Channel, Touch, TouchState
+from store.touches import Category, Channel, Touch, TouchState, move_touch
 
 # What a touch that was decided before says to the same ask again.
 _OUTCOMES = {
@@ -19,6 +19,13 @@ _OUTCOMES = {
     TouchState.FAILED: Outcome.WITHHOLD,
     TouchState.WITHHELD: Outcome.WITHHOLD,
     TouchState.RELEASED: Outcome.WITHHOLD,
+}
+
+
+STATES = {
+    Outcome.OPEN: TouchState.RESERVED,
+    Outcome.DEFER: TouchState.ASKED,
+    Outcome.WITHHOLD: TouchState.WITHHELD,
 }
 
 
@@ -131,12 +138,40 @@ def as_json(found: Verdict, version: int) -> dict[str, Any]:
         "retry_at": found.retry_at.isoformat() if found.retry_at else None,
         "violations": [violation.as_json() for violation in found.violations],
         "passed_over": [violation.as_json() for violation in found.passed_over],
+        "shadow": [violation.as_json() for violation in found.shadow],
+        "displaces": list(found.displaces),
     }
 
 
+def settle_verdict(
+    touch: Touch, told: Answer, version: int, lease_until: datetime, now: datetime
+) -> None:
+    """Write a new verdict into a locked touch."""
+    found = told.verdict
+    move_touch(touch, STATES[found.outcome], now=now)
+    touch.channel = found.channel
+    touch.retry_at = told.wakes_at
+    touch.verdict = as_json(found, version)
+    touch.lease_until = lease_until if found.outcome is Outcome.OPEN else None
+    touch.counted_at = now if found.outcome is Outcome.OPEN else None
+
+
 def as_it_stands(touch: Touch) -> Verdict:
-    """The verdict that a touch carries already."""
-    reasons = tuple(
+    """The verdict that a touch carries already; where an older version wrote less, with less."""
+    told = touch.verdict
+    return Verdict(
+        _OUTCOMES[touch.state],
+        touch.channel,
+        _reasons(told, "violations"),
+        touch.retry_at,
+        _reasons(told, "passed_over"),
+        _reasons(told, "shadow"),
+        tuple(told.get("displaces", ())),
+    )
+
+
+def _reasons(told: dict[str, Any], name: str) -> tuple[Violation, ...]:
+    return tuple(
         Violation(
             rule=row["rule"],
             channel=Channel(row["channel"]),
@@ -144,7 +179,7 @@ def as_it_stands(touch: Touch) -> Verdict:
             cap=row["cap"],
             touches=tuple(row["touches"]),
             retry_at=datetime.fromisoformat(row["retry_at"]) if row["retry_at"] else None,
+            holds=tuple(row.get("holds", ())),
         )
-        for row in touch.verdict.get("violations", ())
+        for row in told.get(name, ())
     )
-    return Verdict(_OUTCOMES[touch.state], touch.channel, reasons, touch.retry_at)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, cast, text
 from sqlmodel import Session, col
 
+from fatigue.case import Held, Recent, Window
 from fatigue.rules import (
     CalendarCap,
     GrantRule,
@@ -21,7 +22,6 @@ from fatigue.rules import (
     is_zone,
 )
 from fatigue.standing import Standing, landing
-from fatigue.verdict import Recent, Window
 from store.consents import Purpose
 from store.errors import NotFound
 from store.members import IdentityChannel, MemberStatus
@@ -33,7 +33,8 @@ from store.touches import HUMAN_PATIENCE, Category, Channel, TouchState
 _TOUCHES = """
     SELECT array_agg(id), array_agg(channel), array_agg(category), array_agg(brand_id),
         array_agg(campaign_id), array_agg(counted_at AT TIME ZONE 'UTC'), array_agg(state),
-        array_agg(coalesce(payload ->> 'template_id', ''))
+        array_agg(coalesce(payload ->> 'template_id', '')), array_agg(guide_id),
+        array_agg(priority)
     FROM touches
     WHERE {whose} AND state IN ('reserved', 'sending', 'sent', 'unknown')
         AND (lease_until IS NULL OR lease_until > :now) AND {when}
@@ -49,6 +50,11 @@ _WHO = """
         (SELECT json_agg(json_build_array(channel, allowance, opened_at, expires_at, template_id))
             FROM grants
             WHERE member_id = m.id AND (expires_at IS NULL OR expires_at > :now)),
+        m.mobile IS NOT NULL,
+        (SELECT json_agg(json_build_array(campaign_id, channels, category, brand_id, guide_id,
+                priority, planned_from, planned_until, expires_at))
+            FROM holds
+            WHERE member_id = m.id AND lifted_at IS NULL AND expires_at > :now),
         consents.*, recent.*
     FROM members m JOIN brands b ON b.id = m.brand_id
     CROSS JOIN LATERAL (
@@ -69,13 +75,17 @@ _EACH = """
     CROSS JOIN LATERAL ({older}) AS older
 """
 _OLDER = text(_EACH.format(older=_TOUCHES.format(whose="member_id = wanted", when=_LONG_AGO)))
+_ZONES = text("""
+    SELECT m.timezone, b.timezone FROM members m JOIN brands b ON b.id = m.brand_id
+    WHERE m.id = :member
+""")
 _LOCK = text("""
     SELECT id FROM members WHERE id = ANY(CAST(:members AS bigint[])) ORDER BY id
     FOR NO KEY UPDATE
 """)
 _CONSENT_COLUMNS = 5
 _BY_TIME_AND_ID = itemgetter(0, 1)
-_ACTIVE = MemberStatus.ACTIVE.value
+_ACTIVE, _RESERVED = MemberStatus.ACTIVE.value, TouchState.RESERVED.value
 # Looked up a hundred times faster than called.
 _CHANNELS = {channel.value: channel for channel in Channel}
 _CATEGORIES = {category.value: category for category in Category}
@@ -109,14 +119,22 @@ def read(
     """
     # What this transaction knows counts, also where it is not written yet.
     session.flush()
-    facts = {"members": list(member_ids), "since": _horizon(policy, now), "now": now}
+    facts = {"members": list(member_ids), "since": horizon(policy, now), "now": now}
     found = session.connection().execute(_STANDING, facts)
-    standings = {member_id: _standing(*rest) for member_id, *rest in found}
+    standings = {member_id: _standing(policy, *rest) for member_id, *rest in found}
     missing = set(member_ids) - standings.keys()
     if missing:
         raise NotFound(f"There is no member {min(missing)}.")
     _read_older(session, standings, policy, campaign_ids, facts)
     return standings
+
+
+def zone_of(session: Session, member_id: int) -> ZoneInfo:
+    """The zone of the member's calendar. Refuses a member who is not there."""
+    found = session.connection().execute(_ZONES, {"member": member_id}).first()
+    if found is None:
+        raise NotFound(f"There is no member {member_id}.")
+    return _zone(*found)
 
 
 def among(column: Any, ids: Collection[int]) -> ColumnElement[bool]:
@@ -126,6 +144,7 @@ def among(column: Any, ids: Collection[int]) -> ColumnElement[bool]:
 
 
 def _standing(  # noqa: PLR0913 -- one row of the statement, in its order
+    policy: Policy,
     status: str,
     own_zone: str | None,
     brands_zone: str,
@@ -133,6 +152,8 @@ def _standing(  # noqa: PLR0913 -- one row of the statement, in its order
     friends: list[int],
     stops: list[Any] | None,
     windows: list[Any] | None,
+    has_mobile: bool,
+    holds: list[Any] | None,
     *columns: list[Any] | None,
 ) -> Standing:
     return Standing(
@@ -143,7 +164,9 @@ def _standing(  # noqa: PLR0913 -- one row of the statement, in its order
         {channel: until and _at(until) for channel, until in stops or ()},
         set(friends),
         [_window(*facts) for facts in windows or ()],
-        _recent(columns[_CONSENT_COLUMNS:]),
+        _recent(policy, columns[_CONSENT_COLUMNS:]),
+        has_mobile,
+        [_held(policy, row[:5], row[5], row[6:]) for row in holds or ()],
     )
 
 
@@ -174,15 +197,41 @@ def _window(
     return Window(Channel(channel), allowance, _at(opened_at), ends, template_id)
 
 
-def _recent(columns: Sequence[list[Any] | None]) -> list[Recent]:
+def _held(policy: Policy, where: Sequence[Any], priority: int, span: Sequence[str]) -> Held:
+    campaign_id, channels, category, brand_id, guide_id = where
+    planned_from, planned_until, expires_at = map(_at, span)
+    return Held(
+        campaign_id,
+        frozenset(_CHANNELS[name] for name in channels),
+        _CATEGORIES[category],
+        brand_id,
+        planned_from,
+        planned_until,
+        expires_at,
+        policy.band_of(priority),
+        guide_id,
+    )
+
+
+def _recent(policy: Policy, columns: Sequence[list[Any] | None]) -> list[Recent]:
     touches = []
-    for touch_id, name, category, brand_id, campaign_id, at, state, template_id in _across(columns):
+    for touch_id, name, category, brand, campaign, at, state, template, guide, priority in _across(
+        columns
+    ):
         channel, counted_at = _CHANNELS[name], at.replace(tzinfo=UTC)
-        until = landing(counted_at, channel, _STATES[state])
-        category = _CATEGORIES[category]
         touches.append(
             Recent(
-                touch_id, channel, category, brand_id, campaign_id, counted_at, until, template_id
+                touch_id,
+                channel,
+                _CATEGORIES[category],
+                brand,
+                campaign,
+                counted_at,
+                landing(counted_at, channel, _STATES[state]),
+                template,
+                guide,
+                policy.band_of(priority).name,
+                state == _RESERVED,
             )
         )
     return touches
@@ -206,20 +255,20 @@ def _read_older(
     is_old = any(
         window.opened_at <= facts["since"] for row in standings.values() for window in row.windows
     )
-    channels = [channel.value for channel in _endless(policy)] if is_old else []
+    channels = [channel.value for channel in endless(policy)] if is_old else []
     if campaigns or channels:
         wanted = facts | {"campaigns": campaigns, "channels": channels}
         for member_id, *columns in session.connection().execute(_OLDER, wanted):
-            standings[member_id].recent += _recent(columns)
+            standings[member_id].recent += _recent(policy, columns)
 
 
-def _endless(policy: Policy) -> set[Channel]:
+def endless(policy: Policy) -> set[Channel]:
     """Channels whose grants do not end by time."""
     rules = [rule for rule in policy.rules if isinstance(rule, GrantRule)]
     return {channel for rule in rules if not rule.seconds for channel in rule.selector.channels}
 
 
-def _horizon(policy: Policy, now: datetime) -> datetime:
+def horizon(policy: Policy, now: datetime) -> datetime:
     """How far back touches must be read, pending ones included."""
     spans = [timedelta(0)]
     for rule in policy.rules:

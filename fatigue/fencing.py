@@ -1,23 +1,25 @@
-"""From a reservation to the provider and back: fence, settle, and what happens when someone dies.
+"""From a reservation to the provider: the fence, and what happens when someone dies.
 
 `fence` is the last look before the call: nothing is sent without it, and it asks every rule again.
 After it a touch counts until a definite failure frees it; a crash leaves it `unknown`, counted.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from fatigue import facts, policies
-from fatigue.asking import judge, settle_verdict
-from fatigue.asks import Ask, KeyReused, as_json, ask_of, facts_of
-from fatigue.rules import Outcome
-from fatigue.standing import landing
-from store.errors import NotFound, WrongState
+from fatigue.asks import Ask, KeyReused, as_json, ask_of, facts_of, settle_verdict
+from fatigue.case import Answer
+from fatigue.judging import judge, wakes_at
+from fatigue.rules import Outcome, Policy
+from fatigue.settling import land, locked, wake
+from fatigue.standing import Standing
+from store.errors import WrongState
 from store.touches import HUMAN_PATIENCE, Channel, Evidence, Touch, TouchState, move_touch
 
 _OPEN = frozenset({TouchState.ASKED, TouchState.RESERVED})
@@ -47,63 +49,79 @@ def fence(session: Session, touch_id: int, *, now: datetime) -> Fenced:
     Locks the member, then the touch. A lapsed touch is due again at once; a closed one is deferred
     or withheld.
     """
-    touch = _locked(session, touch_id)
+    return fence_many(session, [touch_id], now=now)[0]
+
+
+def fence_many(session: Session, touch_ids: Sequence[int], *, now: datetime) -> list[Fenced]:
+    """`fence` for many touches, as if one by one in their order; locks members in id order."""
+    touches = locked(session, touch_ids)
+    policy = policies.current(session)
+    fenced: dict[int, Fenced] = {}
+    waiting = [touches[touch_id] for touch_id in dict.fromkeys(touch_ids)]
+    while waiting:
+        # No member twice: what is fenced first counts from then on.
+        wave = list({touch.member_id: touch for touch in reversed(waiting)}.values())
+        fenced |= _fence(session, policy, wave, now)
+        waiting = [touch for touch in waiting if touch.id not in fenced]
+    return [fenced[touch_id] for touch_id in touch_ids]
+
+
+def _fence(
+    session: Session, policy: Policy, touches: Sequence[Touch], now: datetime
+) -> dict[int, Fenced]:
+    """Fence touches of different members."""
+    over = {touch.id: why for touch in touches if (why := _why_over(touch, now))}
+    ready = [touch for touch in touches if touch.id not in over]
+    campaigns = {touch.campaign_id for touch in ready if touch.campaign_id is not None}
+    members = {touch.member_id for touch in ready}
+    read = facts.read(session, members, policy, campaign_ids=campaigns, now=now) if ready else {}
+    fenced = {touch.id: Fenced(touch, over[touch.id]) for touch in touches if touch.id in over}
+    for touch in ready:
+        told = _asked_once_more(policy, read[touch.member_id], touch, now)
+        fenced[touch.id] = Fenced(touch, _passed(touch, told, policy, now))
+    return fenced
+
+
+def _why_over(touch: Touch, now: datetime) -> FenceRefusal | None:
     if touch.state is not TouchState.RESERVED:
-        return Fenced(touch, FenceRefusal.NOT_RESERVED)
+        return FenceRefusal.NOT_RESERVED
     if touch.lease_until is not None and touch.lease_until <= now:
         _free(touch, now)
-        return Fenced(touch, FenceRefusal.LEASE_OVER)
+        return FenceRefusal.LEASE_OVER
+    return None
+
+
+def _asked_once_more(policy: Policy, standing: Standing, touch: Touch, now: datetime) -> Answer:
+    """Nobody has to give way here: whoever is late at the fence waits."""
+    wish = _only(touch)
+    found = judge(policy, standing, wish, now, without=touch.id, asked_at=touch.asked_at)
+    return Answer(found, wakes_at(policy, standing, wish, found, without=touch.id))
+
+
+def _passed(touch: Touch, told: Answer, policy: Policy, now: datetime) -> FenceRefusal | None:
+    outcome = told.verdict.outcome
+    if outcome is not Outcome.OPEN:
+        settle_verdict(touch, told, policy.version, now, now)
+        is_over = outcome is Outcome.WITHHOLD
+        return FenceRefusal.WITHHELD if is_over else FenceRefusal.DEFERRED
+    move_touch(touch, TouchState.SENDING, now=now)
+    touch.fenced_at = touch.counted_at = now
+    touch.attempts += 1
+    return None
+
+
+def may_repeat(session: Session, touch_id: int, *, now: datetime) -> bool:
+    """Whether an unknown touch could go out now as well: who repeats it may be the first to send
+    it. Locks the member, then the touch; changes nothing.
+    """
+    touch = locked(session, [touch_id])[touch_id]
+    if touch.state is not TouchState.UNKNOWN:
+        return False
     policy = policies.current(session)
     campaigns = [touch.campaign_id] if touch.campaign_id is not None else []
     read = facts.read(session, [touch.member_id], policy, campaign_ids=campaigns, now=now)
     found = judge(policy, read[touch.member_id], _only(touch), now, without=touch.id)
-    if found.outcome is not Outcome.OPEN:
-        settle_verdict(touch, found, policy.version, now, now)
-        is_over = found.outcome is Outcome.WITHHOLD
-        return Fenced(touch, FenceRefusal.WITHHELD if is_over else FenceRefusal.DEFERRED)
-    move_touch(touch, TouchState.SENDING, now=now)
-    touch.fenced_at = touch.counted_at = now
-    return Fenced(touch)
-
-
-def settle(  # noqa: PLR0913 -- all that a provider may tell about a touch
-    session: Session,
-    touch_id: int,
-    state: TouchState,
-    *,
-    provider_id: str | None = None,
-    evidence: Evidence | None = None,
-    failure: str | None = None,
-    now: datetime,
-) -> Touch:
-    """Write what became of a fenced touch: sent, failed or unknown; the same again is harmless.
-
-    A broadcast counts from the moment its guide confirmed it; a failure frees what it held. With
-    `sending` it only keeps the provider's id of a broadcast that waits for its guide.
-    """
-    touch = _locked(session, touch_id)
-    if touch.state is not state:
-        if touch.state not in _IN_FLIGHT:
-            raise WrongState("touch", touch.state, state)
-        _land(touch, state, now)
-        if state is TouchState.FAILED:
-            _wake(session, touch, now)
-    touch.provider_id = provider_id or touch.provider_id
-    touch.evidence = evidence or touch.evidence
-    touch.failure = failure or touch.failure
-    return touch
-
-
-def put_back(
-    session: Session, touch_id: int, *, retry_at: datetime, failure: str, now: datetime
-) -> Touch:
-    """The provider surely sent nothing, and may be tried later: the touch is due at `retry_at`."""
-    touch = _locked(session, touch_id)
-    move_touch(touch, TouchState.ASKED, now=now)
-    touch.retry_at = retry_at
-    touch.counted_at = None
-    touch.failure = failure
-    return touch
+    return found.outcome is Outcome.OPEN
 
 
 def release(session: Session, touch_id: int, *, reason: str, now: datetime) -> Touch:
@@ -111,11 +129,11 @@ def release(session: Session, touch_id: int, *, reason: str, now: datetime) -> T
 
     Refuses one that is in flight: it may have reached the member.
     """
-    touch = _locked(session, touch_id)
+    touch = locked(session, [touch_id])[touch_id]
     if touch.state in _OPEN:
         move_touch(touch, TouchState.RELEASED, now=now)
         touch.failure = reason
-        _wake(session, touch, now)
+        wake(session, touch, now)
     elif touch.state in _IN_FLIGHT:
         raise WrongState("touch", touch.state, TouchState.RELEASED)
     return touch
@@ -169,23 +187,10 @@ def mark_unknown(
     for channel, wait in patience.items():
         is_late = (col(Touch.channel) == channel) & (col(Touch.fenced_at) <= now - wait)
         for touch in _abandoned(session, TouchState.SENDING, is_late, limit):
-            _land(touch, TouchState.UNKNOWN, now)
+            land(touch, TouchState.UNKNOWN, now)
             marked.append(touch.id)
     session.flush()
     return sorted(marked)
-
-
-def _locked(session: Session, touch_id: int) -> Touch:
-    """The touch under its member's lock, also when a merge hands it to another member meanwhile."""
-    while True:
-        member_id = session.exec(select(Touch.member_id).where(Touch.id == touch_id)).first()
-        if member_id is None:
-            raise NotFound(f"There is no touch {touch_id}.")
-        facts.lock(session, [member_id])
-        touch = session.get_one(Touch, touch_id)
-        session.refresh(touch, with_for_update=True)
-        if touch.member_id == member_id:
-            return touch
 
 
 def _only(touch: Touch) -> Ask:
@@ -227,28 +232,7 @@ def _abandoned(
     return session.exec(query).all()
 
 
-def _wake(session: Session, freed: Touch, now: datetime) -> None:
-    """What waited for the slot of `freed` is decided anew, sooner than it was promised."""
-    session.exec(
-        update(Touch)
-        .where(
-            col(Touch.member_id) == freed.member_id,
-            col(Touch.state) == TouchState.ASKED,
-            col(Touch.retry_at) > now,
-        )
-        .values(retry_at=now)
-    )
-
-
 def _free(touch: Touch, now: datetime) -> None:
     move_touch(touch, TouchState.ASKED, now=now)
     touch.retry_at = now
     touch.counted_at = None
-
-
-def _land(touch: Touch, state: TouchState, now: datetime) -> None:
-    was_pending = touch.state is TouchState.SENDING and touch.channel in HUMAN_PATIENCE
-    if was_pending and touch.counted_at is not None and state is not TouchState.FAILED:
-        # Known only to within its span: count it at the end, when caps free it last.
-        touch.counted_at = min(now, landing(touch.counted_at, touch.channel, touch.state))
-    move_touch(touch, state, now=now)

@@ -5,6 +5,7 @@ The newest row of `policies` counts. Until somebody publishes another, version 1
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, time
 from functools import lru_cache
 from typing import Any
@@ -13,13 +14,15 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, col, select
 
+from fatigue.bands import DEFAULT_BANDS, BadBand, Band
+from fatigue.default_rules import DEFAULT_RULES, BroadcastQuota, with_quota
 from fatigue.rules import (
-    DAYS_IN_PERIOD,
     BadRule,
     CalendarCap,
     GrantRule,
     LifetimeCap,
     MinGap,
+    Never,
     Period,
     Policy,
     QuietHours,
@@ -27,96 +30,89 @@ from fatigue.rules import (
     Rule,
     Selector,
 )
-from store.grants import TERMS, Trigger
 from store.policies import Policy as PolicyRow
 from store.touches import Category, Channel
 
-_HOUR = 3600
-_DAY = 24 * _HOUR
-_HOUSE = "the house's own manners (design.md §8)"
-_UNASKED = Selector(categories=frozenset({Category.MARKETING, Category.CARE}))
-_MARKETING = Selector(categories=frozenset({Category.MARKETING}))
-_TO_MEMBERS = frozenset({Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE, Channel.WECOM_BROADCAST})
-_MESSAGE, _ACCEPTANCE = TERMS[Trigger.MESSAGE], TERMS[Trigger.ACCEPTANCE]
+__all__ = [
+    "DEFAULT",
+    "DEFAULT_RULES",
+    "bands_from_json",
+    "bands_to_json",
+    "current",
+    "publish",
+    "rules_from_json",
+    "rules_to_json",
+    "seed",
+    "switch_broadcasts",
+]
 
-DEFAULT_RULES: tuple[Rule, ...] = (
-    CalendarCap(name="daily_cap", source=_HOUSE, selector=_UNASKED, cap=1, period=Period.DAY),
-    RollingCap(name="weekly_cap", source=_HOUSE, selector=_UNASKED, cap=3, seconds=7 * _DAY),
-    RollingCap(
-        name="marketing_weekly_cap", source=_HOUSE, selector=_MARKETING, cap=2, seconds=7 * _DAY
-    ),
-    MinGap(name="min_gap", source=_HOUSE, seconds=4 * _HOUR),
-    QuietHours(
-        name="quiet_hours",
-        source=_HOUSE,
-        selector=Selector(channels=_TO_MEMBERS),
-        start=time(22),
-        end=time(8),
-    ),
-    # Shorter grants (3 messages in 1 minute after a menu tap, follow or scan) say so themselves.
-    GrantRule(
-        name="wechat_service_grant",
-        source="WeChat, customer-service messages, in force since 2023-06-12: 5 in 48 hours",
-        selector=Selector(channels=frozenset({Channel.WECHAT_SERVICE})),
-        is_platform=True,
-        allowance=_MESSAGE.allowance,
-        seconds=_MESSAGE.seconds,
-    ),
-    GrantRule(
-        name="wechat_notice_grant",
-        source="WeChat, subscription notices, one-time: one acceptance is one message",
-        selector=Selector(channels=frozenset({Channel.WECHAT_NOTICE})),
-        is_platform=True,
-        allowance=_ACCEPTANCE.allowance,
-        seconds=_ACCEPTANCE.seconds,
-    ),
-    CalendarCap(
-        name="wecom_broadcast_monthly",
-        source="WeCom page 92135, 2026-02: per customer as many broadcasts a month as it has days",
-        selector=Selector(channels=frozenset({Channel.WECOM_BROADCAST})),
-        is_platform=True,
-        cap=DAYS_IN_PERIOD,
-        period=Period.MONTH,
-        zone="Asia/Shanghai",
-    ),
-)
 DEFAULT = Policy(1, DEFAULT_RULES)
 _NEWEST = text("""
-    SELECT version, CAST(rules AS text) AS rules FROM policies ORDER BY version DESC LIMIT 1
+    SELECT version, CAST(rules AS text) AS rules, CAST(bands AS text) AS bands
+    FROM policies ORDER BY version DESC LIMIT 1
 """)
 
 
 def current(session: Session) -> Policy:
     """The policy in force; version 1 is `DEFAULT` as long as no row was written."""
     row = session.connection().execute(_NEWEST).first()
-    return DEFAULT if row is None else _policy(row.version, row.rules)
+    return DEFAULT if row is None else _policy(*row)
 
 
 @lru_cache(maxsize=32)
-def _policy(version: int, rules: str) -> Policy:
+def _policy(version: int, rules: str, bands: str) -> Policy:
     """Read once: the words of a policy are its key, so no cache can be older than its row."""
-    return Policy(version, rules_from_json(json.loads(rules)))
+    known = bands_from_json(json.loads(bands))
+    return Policy(version, rules_from_json(json.loads(rules)), known)
 
 
 def seed(session: Session, *, now: datetime) -> None:
     """Write version 1 where there is none yet; harmless when repeated or done twice at once."""
-    row = {"version": 1, "rules": rules_to_json(DEFAULT_RULES), "author": "zhiyin"}
+    row = {
+        "version": 1,
+        "rules": rules_to_json(DEFAULT_RULES),
+        "bands": bands_to_json(DEFAULT_BANDS),
+        "author": "zhiyin",
+    }
     insert = postgresql.insert(PolicyRow).values(**row, created_at=now)
     session.exec(insert.on_conflict_do_nothing(index_elements=["version"]))
 
 
-def publish(session: Session, rules: Sequence[Rule], *, author: str, now: datetime) -> Policy:
-    """Put a new version in force for every decision from now on, also over touches already sent."""
+def publish(
+    session: Session,
+    rules: Sequence[Rule],
+    *,
+    bands: Sequence[Band] | None = None,
+    author: str,
+    now: datetime,
+) -> Policy:
+    """Put a new version in force for every decision from now on, also over touches already sent.
+
+    Without `bands` those in force stay.
+    """
     seed(session, now=now)
     # Publishers take turns: the newest row is the lock.
-    newest = select(PolicyRow).order_by(col(PolicyRow.version).desc()).limit(1).with_for_update()
-    version = session.exec(newest).one().version + 1
-    policy = Policy(version, tuple(rules))
-    session.add(
-        PolicyRow(version=version, rules=rules_to_json(rules), author=author, created_at=now)
+    query = select(PolicyRow).order_by(col(PolicyRow.version).desc()).limit(1).with_for_update()
+    newest = session.exec(query).one()
+    known = tuple(bands) if bands is not None else bands_from_json(newest.bands)
+    policy = Policy(newest.version + 1, tuple(rules), known)
+    row = PolicyRow(
+        version=policy.version,
+        rules=rules_to_json(policy.rules),
+        bands=bands_to_json(known),
+        author=author,
+        created_at=now,
     )
+    session.add(row)
     session.flush()
     return policy
+
+
+def switch_broadcasts(
+    session: Session, quota: BroadcastQuota, *, author: str, now: datetime
+) -> Policy:
+    """Follow what the corp's administrator has set for broadcasts, in a new version."""
+    return publish(session, with_quota(current(session).rules, quota), author=author, now=now)
 
 
 def rules_to_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -129,6 +125,23 @@ def rules_from_json(rows: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
     return tuple(_from_json(row) for row in rows)
 
 
+def bands_to_json(bands: Sequence[Band]) -> list[dict[str, Any]]:
+    """Bands as plain data; `bands_from_json` gives the same bands back."""
+    return [asdict(band) for band in bands]
+
+
+def bands_from_json(rows: Sequence[Mapping[str, Any]]) -> tuple[Band, ...]:
+    """Bands from plain data; refuses what cannot be meant, naming the band."""
+    return tuple(_band(row) for row in rows)
+
+
+def _band(row: Mapping[str, Any]) -> Band:
+    try:
+        return Band(**row)
+    except TypeError as fault:
+        raise BadBand(str(row.get("name", "")), f"cannot be read: {fault}.") from fault
+
+
 _KINDS: dict[str, type[Rule]] = {
     "rolling_cap": RollingCap,
     "calendar_cap": CalendarCap,
@@ -136,13 +149,17 @@ _KINDS: dict[str, type[Rule]] = {
     "lifetime_cap": LifetimeCap,
     "quiet_hours": QuietHours,
     "grant": GrantRule,
+    "never": Never,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_COMMON = ("name", "source", "selector", "is_platform")
+_COMMON = ("name", "source", "selector", "is_platform", "is_shadow")
+_IDS = ("brand_id", "campaign_id", "guide_id")
 _READERS: dict[str, Callable[[Any], Any]] = {
     "period": Period,
     "start": time.fromisoformat,
     "end": time.fromisoformat,
+    "holiday_start": time.fromisoformat,
+    "holiday_end": time.fromisoformat,
 }
 
 
@@ -153,6 +170,7 @@ def _to_json(rule: Rule) -> dict[str, Any]:
         "name": rule.name,
         "source": rule.source,
         "is_platform": rule.is_platform,
+        "is_shadow": rule.is_shadow,
         "selector": _selector_to_json(rule.selector),
         **{key: _plain(value) for key, value in own.items() if value is not None},
     }
@@ -186,15 +204,14 @@ def _selector_to_json(selector: Selector) -> dict[str, Any]:
         facts["channels"] = sorted(selector.channels)
     if selector.categories:
         facts["categories"] = sorted(selector.categories)
-    if selector.brand_id is not None:
-        facts["brand_id"] = selector.brand_id
-    if selector.campaign_id is not None:
-        facts["campaign_id"] = selector.campaign_id
-    return facts
+    if selector.bands:
+        facts["bands"] = sorted(selector.bands)
+    ids = {name: getattr(selector, name) for name in _IDS}
+    return facts | {name: number for name, number in ids.items() if number is not None}
 
 
 def _selector_from_json(rule: str, facts: Mapping[str, Any]) -> Selector:
-    unknown = facts.keys() - {"channels", "categories", "brand_id", "campaign_id"}
+    unknown = facts.keys() - {"channels", "categories", "bands", *_IDS}
     if unknown:
         raise BadRule(rule, f"selects by {', '.join(sorted(unknown))}, which no touch has.")
     empty = [key for key, value in facts.items() if value in ([], None, "")]
@@ -204,8 +221,8 @@ def _selector_from_json(rule: str, facts: Mapping[str, Any]) -> Selector:
         return Selector(
             channels=frozenset(Channel(name) for name in facts.get("channels", ())),
             categories=frozenset(Category(name) for name in facts.get("categories", ())),
-            brand_id=facts.get("brand_id"),
-            campaign_id=facts.get("campaign_id"),
+            bands=frozenset(facts.get("bands", ())),
+            **{name: facts.get(name) for name in _IDS},
         )
     except ValueError as fault:
         raise BadRule(rule, f"cannot be read: {fault}.") from fault

@@ -16,14 +16,13 @@ from sqlmodel import Session, col, select
 
 from store import consents, members
 from store.consents import EVERYWHERE, Consent, Purpose, Wish, WishKind
-from store.touches import Channel
+from store.touches import CHOSEN, Channel
 
 # Marks a consent that "less" took back, so that "resume" gives back no more than that.
 LESS = "less"
 # Of the words in the chat and on the page; a change of what they promise is a new version.
 TEXT_VERSION = "preferences-1"
-# Channels that reach members, as a member may choose among them.
-TO_MEMBERS = tuple(channel for channel in Channel if channel is not Channel.WECOM_APP)
+TO_MEMBERS = CHOSEN
 
 
 class Mood(StrEnum):

@@ -8,18 +8,20 @@ A number that cannot be meant (0, negative, blank) is refused when the rule is b
 from dataclasses import dataclass, field
 from datetime import time
 from enum import StrEnum
-from typing import Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from fatigue.bands import DEFAULT_BANDS, LOWEST, Band, check_bands
 from store.errors import Refusal
 from store.touches import Category, Channel
 
 DAYS_IN_PERIOD: Final = "days_in_period"
 NO_GRANT = "no_grant"
+DISPLACED = "displaced"
 # Names of reasons that are not rules of a policy; no rule may take one of them.
 REASONS = frozenset(
     {"no_identity", "no_friendship", "opted_out", "no_consent", NO_GRANT}
-    | {"past_deadline", "member_gone"}
+    | {"past_deadline", "member_gone", DISPLACED}
 )
 
 
@@ -50,17 +52,31 @@ class BadRule(Refusal):
         super().__init__(f"The rule {rule!r} {sentence}")
 
 
-class Marked(Protocol):
+class _Named(Protocol):
+    @property
+    def category(self) -> Category: ...
+    @property
+    def brand_id(self) -> int: ...
+    @property
+    def campaign_id(self) -> int | None: ...
+    @property
+    def guide_id(self) -> int | None: ...
+    @property
+    def band(self) -> str: ...
+
+
+class Marked(_Named, Protocol):
     """What a selector looks at, of an ask and of a touch alike."""
 
     @property
     def channel(self) -> Channel: ...  # noqa: D102 -- see Touch
+
+
+class Planned(_Named, Protocol):
+    """What a selector looks at, of a touch that is held for and may take several channels."""
+
     @property
-    def category(self) -> Category: ...  # noqa: D102 -- see Touch
-    @property
-    def brand_id(self) -> int: ...  # noqa: D102 -- see Touch
-    @property
-    def campaign_id(self) -> int | None: ...  # noqa: D102 -- see Touch
+    def channels(self) -> frozenset[Channel]: ...  # noqa: D102 -- see Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,25 +87,40 @@ class Selector:
     categories: frozenset[Category] = frozenset()
     brand_id: int | None = None
     campaign_id: int | None = None
+    guide_id: int | None = None
+    bands: frozenset[str] = frozenset()
 
     def takes(self, thing: Marked) -> bool:
         """Whether `thing` falls under every part that is given."""
+        return (not self.channels or thing.channel in self.channels) and self._takes_rest(thing)
+
+    def takes_hold(self, hold: Planned) -> bool:
+        """Whether the touch that is planned may fall under every part, on one of its channels."""
+        is_near = not self.channels or not self.channels.isdisjoint(hold.channels)
+        return is_near and self._takes_rest(hold)
+
+    def _takes_rest(self, thing: _Named) -> bool:
         return (
-            (not self.channels or thing.channel in self.channels)
-            and (not self.categories or thing.category in self.categories)
+            (not self.categories or thing.category in self.categories)
             and (self.brand_id is None or thing.brand_id == self.brand_id)
             and (self.campaign_id is None or thing.campaign_id == self.campaign_id)
+            and (self.guide_id is None or thing.guide_id == self.guide_id)
+            and (not self.bands or thing.band in self.bands)
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A rule's name, where it comes from and whom it is about."""
+    """A rule's name, where it comes from and whom it is about.
+
+    A shadow rule is evaluated and recorded, and never stops a touch.
+    """
 
     name: str
     source: str
     selector: Selector = field(default_factory=Selector)
     is_platform: bool = False
+    is_shadow: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -153,8 +184,9 @@ class CalendarCap(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class MinGap(Rule):
-    """At least `seconds` between any two touches."""
+    """At least `seconds` between any two touches: one is the most in that span."""
 
+    cap: ClassVar[int] = 1
     seconds: int
 
     def __post_init__(self) -> None:
@@ -183,15 +215,36 @@ class LifetimeCap(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class QuietHours(Rule):
-    """Silence in `[start, end)` on the member's clock; an end before the start is tomorrow's."""
+    """Silence in `[start, end)` on the member's clock; an end before the start is tomorrow's.
+
+    On public holidays also in `[holiday_start, holiday_end)` of that day, or all day where the two
+    are the same. What waits for an opening is looked at again within `spread_minutes` of it.
+    """
 
     start: time
     end: time
+    holiday_start: time | None = None
+    holiday_end: time | None = None
+    spread_minutes: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.start == self.end:
             raise BadRule(self.name, "starts and ends at the same minute; give two different ones.")
+        if (self.holiday_start is None) is not (self.holiday_end is None):
+            raise BadRule(self.name, "needs both ends of its hours on holidays, or neither.")
+        if self.spread_minutes is not None:
+            _at_least_one(self.name, "spread_minutes", self.spread_minutes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Never(Rule):
+    """What it selects is never sent: a platform allows the channel for other things only."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.selector == Selector():
+            raise BadRule(self.name, "would stop every touch; name what it is about.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,17 +269,39 @@ class GrantRule(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A whole rule set with its version; names are unique in it."""
+    """A whole rule set with its version, and its bands, the highest first.
+
+    Names are unique; a rule can select only bands that are there.
+    """
 
     version: int
     rules: tuple[Rule, ...]
+    bands: tuple[Band, ...] = DEFAULT_BANDS
+    has_shadows: bool = field(init=False, repr=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "has_shadows", any(rule.is_shadow for rule in self.rules))
+        check_bands(self.bands)
+        known = {band.name for band in self.bands}
         seen: set[str] = set()
         for rule in self.rules:
             if rule.name in seen:
                 raise BadRule(rule.name, "stands twice; names must differ.")
             seen.add(rule.name)
+            strange = sorted(rule.selector.bands - known)
+            if strange:
+                raise BadRule(
+                    rule.name,
+                    f"selects the band {strange[0]!r}; there are {', '.join(sorted(known))}.",
+                )
+
+    def floor_of(self, name: str) -> int:
+        """Where a band begins; a name that no band has any more ranks lowest."""
+        return next((band.floor for band in self.bands if band.name == name), LOWEST)
+
+    def band_of(self, priority: int) -> Band:
+        """The band that a priority falls into; the lowest takes what is below all."""
+        return next((band for band in self.bands if priority >= band.floor), self.bands[-1])
 
 
 def is_zone(name: str) -> bool:
@@ -240,4 +315,8 @@ def is_zone(name: str) -> bool:
 
 def _at_least_one(rule: str, what: str, number: object) -> None:
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise BadRule(rule, f"needs a whole {what} of at least 1; it has {number!r}.")
+        raise BadRule(
+            rule,
+            f"needs a whole {what} of at least 1; it has {number!r}. To lift the rule, remove it;"
+            " to stop all that it selects, use a rule of the kind 'never'.",
+        )

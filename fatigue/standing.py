@@ -1,23 +1,34 @@
 """A member as the gate sees them, and the question an ask puts to them, as plain values."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from fatigue.verdict import Block, Question, Recent, Window
+from fatigue.bands import Band
+from fatigue.case import Block, Held, Question, Recent, Window
+from fatigue.rules import Policy
 from store.consents import Purpose
 from store.members import IdentityChannel
-from store.touches import HUMAN_PATIENCE, Category, Channel, TouchState
+from store.touches import HUMAN_PATIENCE, Category, Channel, TouchState, chosen_as
 
-_PURPOSES = {Category.MARKETING: Purpose.MARKETING, Category.CARE: Purpose.CARE}
-_IDENTITIES = {
+PURPOSES = {Category.MARKETING: Purpose.MARKETING, Category.CARE: Purpose.CARE}
+# Where each channel writes to.
+IDENTITIES = {
     Channel.WECHAT_SERVICE: IdentityChannel.WECHAT,
     Channel.WECHAT_NOTICE: IdentityChannel.WECHAT,
+    Channel.WECHAT_TEMPLATE: IdentityChannel.WECHAT,
     Channel.WECOM_BROADCAST: IdentityChannel.WECOM,
+    Channel.WECOM_SIDEBAR: IdentityChannel.WECOM,
+    Channel.WECOM_WELCOME: IdentityChannel.WECOM,
 }
+# A guide speaks here, and only to those who are still friends. A welcome needs none: its code opens
+# the way, also to whom the guide has yet to agree to (wecom.md §1.4).
+OF_FRIENDS = frozenset({Channel.WECOM_BROADCAST, Channel.WECOM_SIDEBAR})
 _NO_TIME = timedelta(0)
+# So long an ask gives way to what is only planned; then it goes by what was really said.
+HOLD_PATIENCE = timedelta(days=7)
 
 
 class Asking(Protocol):
@@ -31,6 +42,8 @@ class Asking(Protocol):
     def campaign_id(self) -> int | None: ...  # noqa: D102 -- see Touch
     @property
     def guide_id(self) -> int | None: ...  # noqa: D102 -- see Touch
+    @property
+    def priority(self) -> int: ...  # noqa: D102 -- see Touch
     @property
     def payload(self) -> dict[str, Any]: ...  # noqa: D102 -- see Touch
     @property
@@ -52,10 +65,21 @@ class Standing:
     friends: set[int] = field(default_factory=set)
     windows: list[Window] = field(default_factory=list)
     recent: list[Recent] = field(default_factory=list)
+    has_mobile: bool = False
+    holds: list[Held] = field(default_factory=list)
 
 
-def question(standing: Standing, ask: Asking, channel: Channel, now: datetime) -> Question:
-    """The question that `ask` puts on one of its channels."""
+def question(
+    policy: Policy,
+    standing: Standing,
+    ask: Asking,
+    channel: Channel,
+    now: datetime,
+    *,
+    asked_at: datetime | None = None,
+) -> Question:
+    """The question that `ask`, first put at `asked_at`, puts on one of its channels."""
+    band = policy.band_of(ask.priority)
     return Question(
         channel=channel,
         category=ask.category,
@@ -66,12 +90,45 @@ def question(standing: Standing, ask: Asking, channel: Channel, now: datetime) -
         blocks=tuple(_blocks(standing, ask, channel, now)),
         windows=tuple(standing.windows),
         deadline_at=ask.deadline_at,
+        guide_id=ask.guide_id,
+        band=band.name,
+        holds=tuple(_above(band, standing, ask, (asked_at or now) + HOLD_PATIENCE)),
+    )
+
+
+def _above(band: Band, standing: Standing, ask: Asking, ends_at: datetime) -> Iterator[Held]:
+    """Holds of higher bands that no touch of their campaign has taken the place of."""
+    if not standing.holds:
+        return
+    made = {touch.campaign_id for touch in standing.recent} | {ask.campaign_id}
+    for hold in standing.holds:
+        if hold.holder.floor > band.floor and hold.campaign_id not in made:
+            yield hold if hold.expires_at <= ends_at else replace(hold, expires_at=ends_at)
+
+
+def reserved(policy: Policy, ask: Asking, touch_id: int, channel: Channel, at: datetime) -> Recent:
+    """A touch that is reserved just now, as caps see it."""
+    return Recent(
+        touch_id,
+        channel,
+        ask.category,
+        ask.brand_id,
+        ask.campaign_id,
+        at,
+        landing(at, channel, TouchState.RESERVED),
+        str(ask.payload.get("template_id", "")),
+        ask.guide_id,
+        policy.band_of(ask.priority).name,
+        is_reserved=True,
     )
 
 
 def landing(at: datetime, channel: Channel, state: TouchState) -> datetime:
-    """The last moment a touch counted at `at` can reach the member."""
-    is_pending = state is TouchState.SENDING
+    """The last moment a touch counted at `at` can reach the member.
+
+    A broadcast whose fate nobody knows may still lie before its guide.
+    """
+    is_pending = state in {TouchState.SENDING, TouchState.UNKNOWN}
     return at + HUMAN_PATIENCE.get(channel, _NO_TIME) if is_pending else at
 
 
@@ -80,25 +137,36 @@ def _blocks(standing: Standing, ask: Asking, channel: Channel, now: datetime) ->
         yield Block("member_gone")
     if ask.deadline_at is not None and ask.deadline_at <= now:
         yield Block("past_deadline")
-    for scope in ("", channel.value):
+    for scope in _scopes(channel):
         if scope in standing.stops:
             yield Block("opted_out", standing.stops[scope])
     if not _has_consented(standing, ask.category, channel):
         yield Block("no_consent")
-    if _IDENTITIES[channel] not in standing.identities:
+    if not _is_known(standing, channel):
         yield Block("no_identity")
-    elif channel is Channel.WECOM_BROADCAST and ask.guide_id not in standing.friends:
+    elif channel in OF_FRIENDS and ask.guide_id not in standing.friends:
         yield Block("no_friendship")
+
+
+def _is_known(standing: Standing, channel: Channel) -> bool:
+    if channel is Channel.SMS:
+        return standing.has_mobile
+    return IDENTITIES[channel] in standing.identities
+
+
+def _scopes(channel: Channel) -> tuple[str, str]:
+    """Where a stop or a consent that holds for the channel can stand."""
+    return "", chosen_as(channel).value
 
 
 def _has_consented(standing: Standing, category: Category, channel: Channel) -> bool:
     """Whether the newest statement for this channel (or for all) and purpose is a yes."""
-    purpose = _PURPOSES.get(category)
+    purpose = PURPOSES.get(category)
     if purpose is None:
         return True
     stated = [
         standing.consents[scope, purpose]
-        for scope in ("", channel.value)
+        for scope in _scopes(channel)
         if (scope, purpose) in standing.consents
     ]
     # Of two statements at one instant the no stands.

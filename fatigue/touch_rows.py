@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import inspect, text
-from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy import text
+from sqlalchemy.orm import class_mapper
+from sqlalchemy.orm.base import instance_state
 from sqlmodel import Session, col, select
 
 from fatigue.facts import among
@@ -21,15 +22,20 @@ _INSERT = text("""INSERT INTO touches (
         key, member_id, channels, channel, category, brand_id, campaign_id, care_task_id, guide_id,
         priority, text, payload, deadline_at, state, verdict, asked_at, retry_at, lease_until,
         counted_at, settled_at
-    FROM jsonb_populate_recordset(CAST(NULL AS touches), CAST(:rows AS jsonb))
+    FROM jsonb_populate_recordset(
+        jsonb_populate_record(CAST(NULL AS touches), CAST(:common AS jsonb)), CAST(:rows AS jsonb))
     ON CONFLICT (key) DO NOTHING
     RETURNING key, id
 """)
 # What a touch does not have before it was fenced.
-_LATER = dict.fromkeys(("fenced_at", "provider_id", "failure", "evidence"))
+_LATER: dict[str, object] = {
+    **dict.fromkeys(("fenced_at", "reached_at", "provider_id", "failure", "evidence")),
+    "attempts": 0,
+}
 # An instance without the constructor, as the mapper makes one for a row that it has read: the
-# constructor validates and takes ten times as long.
-_new_touch = inspect(Touch).class_manager.new_instance
+# constructor validates and takes ten times as long. Named so, the mapper is made ready, which in a
+# new process nobody may have done before.
+_new_touch = class_mapper(Touch).class_manager.new_instance
 
 
 def find(session: Session, keys: Sequence[str], *, is_locked: bool) -> dict[str, Touch]:
@@ -46,17 +52,35 @@ def find(session: Session, keys: Sequence[str], *, is_locked: bool) -> dict[str,
 
 def insert(session: Session, rows: Sequence[dict[str, Any]]) -> dict[str, Touch]:
     """Write new touches; gives those whose key nobody else had taken."""
-    facts = {"rows": json.dumps(rows, default=datetime.isoformat)}
+    common = _common(rows)
+    own = [name for name in rows[0] if name not in common]
+    facts = {
+        "common": json.dumps(common, default=datetime.isoformat),
+        "rows": json.dumps(
+            [{name: row[name] for name in own} for row in rows], default=datetime.isoformat
+        ),
+    }
     made = {row.key: row.id for row in session.connection().execute(_INSERT, facts)}
     # Of two rows with one key the first is written.
     first = {row["key"]: row for row in reversed(rows)}
     return {key: _made(session, touch_id, first[key]) for key, touch_id in made.items()}
 
 
+def _common(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is the same in all rows, so that it is sent and read once."""
+    first = rows[0]
+    return {
+        name: value
+        for name, value in first.items()
+        if all(row[name] is value or row[name] == value for row in rows)
+    }
+
+
 def _made(session: Session, touch_id: int, row: dict[str, Any]) -> Touch:
     """The touch that stands in the database as `row`, as if it were read back."""
     touch: Touch = _new_touch()
     vars(touch).update(_LATER, id=touch_id, **row)
-    make_transient_to_detached(touch)
+    # As `make_transient_to_detached` would, which looks at each column and takes longest of all.
+    instance_state(touch).key = Touch, (touch_id,), None
     session.add(touch)
     return touch

@@ -1,5 +1,6 @@
 """Members whom the gate lets through, and asks about them; one obvious default each."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -75,9 +76,15 @@ def a_member(
     return member
 
 
-def consent_to_all(session: Session, member_id: int, *, now: datetime) -> None:
+def consent_to_all(
+    session: Session,
+    member_id: int,
+    *,
+    channels: Sequence[Channel] = TO_MEMBERS,
+    now: datetime,
+) -> None:
     """Yes to marketing and care on every channel."""
-    for channel in TO_MEMBERS:
+    for channel in channels:
         for purpose in Purpose:
             session.add(
                 Consent(

@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from sqlalchemy import event
 from sqlmodel import Session, select
 
-from fatigue import gate, policies
+from fatigue import gate, policies, screening
 from fatigue.gate import Ask, KeyReused, Outcome
 from fatigue.rules import LifetimeCap
 from store.consents import Consent, Purpose, Suppression
@@ -364,12 +364,17 @@ wishes = some.lists(
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(wishes, some.integers(0, 23))
+@given(wishes, some.integers(0, 23), some.sampled_from([1, 20]))
 def test_batch_and_dry_run_answer_as_the_same_asks_one_by_one(
-    session: Session, plan: list[tuple[int, Category, tuple[Channel, ...]]], hour: int
+    monkeypatch: pytest.MonkeyPatch,
+    session: Session,
+    plan: list[tuple[int, Category, tuple[Channel, ...]]],
+    hour: int,
+    few: int,
 ) -> None:
     now = at(f"2026-03-02 {hour:02}:30")
     answers = []
+    monkeypatch.setattr(screening, "FEWEST", few)
     for how in ("one by one", "batch", "dry run"):
         undo = session.begin_nested()
         people = [a_member(session, now=now) for _ in range(3)]
@@ -459,10 +464,13 @@ def test_explain_tells_each_silence_and_every_door(session: Session, now: dateti
     stories, doors = gate.explain(session, li.id, now=now)
 
     assert [(story.touch_id, story.state) for story in stories] == [(touch.id, TouchState.WITHHELD)]
-    assert {
-        (door.channel, tuple(reason.rule for reason in door.verdict.violations)) for door in doors
-    } == {
-        (Channel.WECOM_BROADCAST, ("no_friendship",)),
-        (Channel.WECHAT_SERVICE, ("no_grant",)),
-        (Channel.WECHAT_NOTICE, ("no_grant",)),
+    closed = {door.channel: door.verdict for door in doors if door.category is Category.SERVICE}
+    assert {channel: [v.rule for v in found.violations] for channel, found in closed.items()} == {
+        Channel.WECOM_BROADCAST: ["no_friendship"],
+        Channel.WECOM_SIDEBAR: ["no_friendship"],
+        Channel.WECOM_WELCOME: [],
+        Channel.WECHAT_SERVICE: ["no_grant"],
+        Channel.WECHAT_NOTICE: ["no_grant"],
+        Channel.WECHAT_TEMPLATE: [],
+        Channel.SMS: [],
     }

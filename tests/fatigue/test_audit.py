@@ -17,6 +17,7 @@ from fatigue.rules import (
     GrantRule,
     LifetimeCap,
     MinGap,
+    Never,
     Period,
     QuietHours,
     RollingCap,
@@ -190,6 +191,39 @@ def test_recount_finds_a_message_without_a_grant(session: Session, now: datetime
     late = a_sent_touch(session, li, now + timedelta(hours=48), channel=Channel.WECHAT_SERVICE)
 
     assert [breach.at for breach in audit_caps(session)] == [now + 2 * _SECOND, late.fenced_at]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "breaches"),
+    [
+        (Selector(bands=frozenset({"high"})), 1),
+        (Selector(bands=frozenset({"high", "low"})), 3),
+        (Selector(bands=frozenset({"normal"})), 0),
+        (Selector(guide_id=10**9), 0),
+    ],
+)
+def test_recount_knows_bands_and_guides(
+    session: Session, now: datetime, chosen: Selector, breaches: int
+) -> None:
+    publish(session, replace(_DAY_CAP, selector=chosen), now)
+    li = a_member(session, now=now)
+    for number, priority in enumerate((70, 89, 0, 29)):
+        a_sent_touch(session, li, now + number * _SECOND, priority=priority)
+
+    assert len(audit_caps(session)) == breaches
+
+
+def test_recount_finds_what_should_never_go_and_leaves_shadow_rules_alone(
+    session: Session, now: datetime
+) -> None:
+    never = Never(name="never", source="test", selector=Selector(channels=frozenset({Channel.SMS})))
+    shadow = replace(_DAY_CAP, name="shadow", is_shadow=True)
+    policies.publish(session, [never, shadow], author="hq", now=now)
+    li = a_member(session, now=now)
+    a_sent_touch(session, li, now)
+    sms = a_sent_touch(session, li, now + _SECOND, channel=Channel.SMS)
+
+    assert [(found.rule, found.touches) for found in audit_caps(session)] == [("never", (sms.id,))]
 
 
 def test_recount_marks_a_touch_by_hand_and_leaves_out_old_breaches(

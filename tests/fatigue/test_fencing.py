@@ -173,7 +173,7 @@ def test_settling_twice_alike_is_harmless_and_otherwise_refused(
 
     assert again.settled_at == morning
     with pytest.raises(WrongState):
-        gate.settle(session, touch.id, TouchState.FAILED, now=morning)
+        gate.settle(session, touch.id, TouchState.UNKNOWN, now=morning)
 
 
 def test_touch_cannot_be_settled_before_its_fence(session: Session, morning: datetime) -> None:
@@ -218,7 +218,7 @@ def test_unknown_touch_counts_until_it_is_reconciled(session: Session, morning: 
     assert (counted.outcome, free.outcome) == (Outcome.DEFER, Outcome.OPEN)
 
 
-def test_broadcast_is_unknown_only_after_three_days_and_counts_at_their_end(
+def test_broadcast_is_unknown_only_after_three_days_and_counts_until_their_end(
     session: Session, morning: datetime
 ) -> None:
     touch = a_sending(session, morning)
@@ -226,9 +226,25 @@ def test_broadcast_is_unknown_only_after_three_days_and_counts_at_their_end(
 
     early = gate.mark_unknown(session, older_than=patience, now=end - _SECOND)
     late = gate.mark_unknown(session, older_than=patience, now=end + timedelta(hours=5))
+    closed = forecast(session, touch, end + timedelta(hours=4) - _SECOND)
 
     assert (early, late) == ([], [touch.id])
-    assert (touch.state, touch.counted_at) == (TouchState.UNKNOWN, end)
+    assert (touch.state, closed.outcome) == (TouchState.UNKNOWN, Outcome.DEFER)
+
+
+def test_broadcast_without_an_answer_counts_as_long_as_its_guide_may_send_it(
+    session: Session, morning: datetime
+) -> None:
+    touch = a_sending(session, morning)
+    gate.settle(session, touch.id, TouchState.UNKNOWN, failure="no_answer", now=morning)
+    next_day, end = morning + timedelta(days=1), morning + timedelta(days=3)
+
+    closed = forecast(session, touch, next_day)
+    gate.settle(session, touch.id, TouchState.SENT, now=end + timedelta(days=4))
+
+    assert closed.outcome is Outcome.DEFER
+    assert closed.violations[0].touches == (touch.id,)
+    assert touch.counted_at == end
 
 
 def test_lapsed_leases_are_freed_and_due_again(session: Session, morning: datetime) -> None:

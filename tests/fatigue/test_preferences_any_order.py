@@ -69,7 +69,7 @@ def _verdicts(session: Session, li: Member, now: datetime) -> dict[tuple[Channel
     for channel in TO_MEMBERS:
         for category in Category:
             wish = an_ask(session, li, channels=(channel,), category=category)
-            asked = question(standing, wish, channel, now)
+            asked = question(policy, standing, wish, channel, now)
             outcome = verdict(policy, standing.recent, asked, now).outcome
             found[channel, category] = _STRICTNESS[outcome]
     return found
