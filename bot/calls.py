@@ -5,6 +5,7 @@ call has a time-out and is counted before it leaves, and no error text holds a t
 """
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from ssl import SSLCertVerificationError
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 from urllib3.exceptions import NewConnectionError
 from urllib3.exceptions import SSLError as TlsError
 from wechatpy.exceptions import WeChatClientException
@@ -104,6 +106,10 @@ def http_session(
 ) -> requests.Session:
     """A session that can reach only one host, wherever that is in this deployment."""
     http = requests.Session()
+    # The environment is read once: for each call it takes longer than the call's own work.
+    http.trust_env = False
+    http.proxies.update(get_environ_proxies(real_host))
+    http.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     http.adapters.clear()
     http.mount(real_host, Reroute(base_url, timeout, count))
     return http

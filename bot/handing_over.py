@@ -123,6 +123,7 @@ def _pass_on(session: Session, handover: Handover, now: datetime) -> bool:
         handover.member_id,
         load=lambda ids: handovers.open_load(session, ids),
         besides=besides,
+        now=now,
     )
     if other is None:
         return False

@@ -21,6 +21,7 @@ from store import accounts, inbound, late
 from store.accounts import Credentials, Platform, UnknownAccount
 from store.db import Database
 from store.inbound import Heard, InboundMessage, InboundState
+from store.jobs import Job, after_commit
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,14 @@ def account_behind(desk: Desk, code: str, platform: Platform) -> Credentials:
     if account.platform is not platform:
         raise UnknownAccount(code)
     return accounts.opened(account, secret_key=desk.secret_key)
+
+
+def keep(desk: Desk, heard: Heard, job: Job, *, now: datetime) -> None:
+    """Write the callback down for a job to work on; a repeat of it changes nothing."""
+    with desk.database.transaction() as session:
+        row_id = inbound.keep(session, heard, now=now)
+        if row_id is not None:
+            after_commit(session, job, row_id)
 
 
 def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> Spoken | None:

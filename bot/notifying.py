@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, select
 
 from bot.addresses import Addressed
-from bot.channels.base import Address, Channel, ChannelError, Outgoing
-from store import accounts, notices
+from bot.channels.base import Address, Channel, ChannelError, Outgoing, Receipt
+from bot.wecom.cards import CODE_LIFE
+from store import accounts, cards, notices
 from store.accounts import Platform, UnknownAccount
+from store.cards import Card
 from store.db import Database
 from store.notices import Notice, NoticeState
 from store.organisation import Guide, GuideStatus, Shop
@@ -37,14 +39,16 @@ def send_notice(
     if notice is None or to is None:
         return
     out = Outgoing(notice.key, str(notice.message.get("text", "")), notice.message)
-    provider_id, failure = None, None
+    receipt, failure = Receipt(), None
     try:
         channel = channels[ChannelName.WECOM_APP]
-        provider_id = channel.send(out, to.address, to.account).provider_id
+        receipt = channel.send(out, to.address, to.account)
     except ChannelError as error:
         failure = error
     with database.transaction() as session:
-        _settle(session, notice.id, provider_id, failure, clock())
+        _settle(session, notice.id, receipt.provider_id, failure, clock())
+        if receipt.response_code:
+            _keep_card(session, notice, receipt, clock())
 
 
 def sweep_notices(database: Database, *, now: datetime) -> None:
@@ -91,6 +95,19 @@ def _address(session: Session, guide: Guide) -> Addressed | None:
     except UnknownAccount:
         return None
     return Addressed(account, Address(guide.userid))
+
+
+def _keep_card(session: Session, notice: Notice, receipt: Receipt, now: datetime) -> None:
+    cards.sent(
+        session,
+        Card(
+            task_id=notice.key,
+            msgid=receipt.provider_id or "",
+            response_code=receipt.response_code,
+            code_until=now + CODE_LIFE,
+            sent_at=now,
+        ),
+    )
 
 
 def _settle(

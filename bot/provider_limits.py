@@ -7,6 +7,7 @@ platform itself refuses what is too much.
 
 import logging
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -75,17 +76,25 @@ WECOM_EXEMPT = frozenset({"/cgi-bin/auth/getuserinfo"})
 # wecom.md §2.4, touch_limits.json: an app to one member; WeCom drops what is more, silently.
 WECOM_MESSAGES: Caps = (per_minute(30), per_hour(1_000))
 
-# KEYS: a hash of slots for each cap. ARGV: now (empty: the server's), then cap, span, slot and
-# shift of each. Gives the seconds to wait, as text because a script's numbers lose their fraction.
+# What a platform answers above a limit of its own that we did not foresee, and for how many seconds
+# the path is left alone then: a minute's limit is over after them, and of a longer one it costs a
+# call a minute to see whether it is (wechat-oa.md §12, wecom.md §2.3, §2.4).
+PAUSES: Mapping[int, int] = {45009: 60, 45011: 60, 45036: 3600}
+
+# KEYS: a hash of slots for each cap, and last the pause of the path. ARGV: now (empty: the
+# server's), then cap, span, slot and shift of each. Gives the seconds to wait, as text because a
+# script's numbers lose their fraction.
 _TAKE = """
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = time[1] + time[2] / 1000000
 end
+local paused = redis.call('PTTL', KEYS[#KEYS])
+if paused > 0 then return tostring(paused / 1000) end
 local wait, current, gone = 0, {}, {}
-for n, key in ipairs(KEYS) do
-  local at = 4 * n - 2
+for n = 1, #KEYS - 1 do
+  local key, at = KEYS[n], 4 * n - 2
   local cap, span, slot = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local shifted = now + tonumber(ARGV[at + 3])
   current[n] = math.floor(shifted / slot)
@@ -108,8 +117,8 @@ for n, key in ipairs(KEYS) do
   end
 end
 if wait > 0 then return tostring(wait) end
-for n, key in ipairs(KEYS) do
-  local at = 4 * n - 2
+for n = 1, #KEYS - 1 do
+  local key, at = KEYS[n], 4 * n - 2
   redis.call('HINCRBY', key, current[n], 1)
   if #gone[n] > 0 then redis.call('HDEL', key, unpack(gone[n])) end
   redis.call('EXPIRE', key, tonumber(ARGV[at + 1]) + 2 * tonumber(ARGV[at + 2]))
@@ -124,16 +133,18 @@ class ProviderLimits:
     def __init__(
         self, redis: Redis, account: str, *, clock: Callable[[], float] | None = None
     ) -> None:
-        self._account, self._clock = account, clock
+        self._redis, self._account, self._clock = redis, account, clock
+        # The call that this thread made last is the one whose answer it reads.
+        self._last = threading.local()
         self._script = redis.register_script(_TAKE)
 
     def take(self, what: str, caps: Caps) -> None:
         """Count one call of `what` under all caps, or refuse it with `TooSoon` and count nothing.
 
-        A cap of no calls at all is never open; nobody may configure one.
+        A cap of no calls at all is never open; nobody may configure one. While the platform has
+        asked for a pause there is no call, whatever the counts.
         """
-        if not caps:
-            return
+        self._last.what = what
         try:
             wait = float(self._script(self._keys(what, caps), self._args(caps)))
         except RedisError as error:
@@ -142,10 +153,23 @@ class ProviderLimits:
         if wait > 0:
             raise TooSoon(math.ceil(wait))
 
+    def refused(self, code: int | None) -> None:
+        """The platform answered the last call of this thread so: too many leave its path alone."""
+        seconds = PAUSES.get(code or 0)
+        if seconds is None:
+            return
+        try:
+            self._redis.set(self._pause(self._last.what), 1, ex=seconds)
+        except RedisError as error:
+            _log.warning("A pause is not kept: %s.", type(error).__name__)
+
+    def _pause(self, what: str) -> str:
+        return f"zhiyin:calls:{{{self._account}}}:{what}:pause"
+
     def _keys(self, what: str, caps: Caps) -> list[str]:
         # The braces keep the counts of an account on one node of a cluster.
         stem = f"zhiyin:calls:{{{self._account}}}:{what}"
-        return [f"{stem}:{cap.span}:{cap.slot}" for cap in caps]
+        return [*(f"{stem}:{cap.span}:{cap.slot}" for cap in caps), self._pause(what)]
 
     def _args(self, caps: Caps) -> list[str]:
         now = "" if self._clock is None else repr(self._clock())

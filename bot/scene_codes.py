@@ -8,7 +8,7 @@ from bot.channels.base import ChannelError, spoken
 from bot.channels.wechat_codes import CAUSES
 from bot.wechat.client import SceneCode, WechatClients
 from store import scenes
-from store.accounts import Account
+from store.accounts import Account, Platform
 from store.db import Database
 from store.scenes import Scene
 
@@ -20,12 +20,14 @@ _RETRY_SECONDS = 60
 def make(
     database: Database, clients: WechatClients, scene_id: int, *, clock: Callable[[], datetime]
 ) -> None:
-    """Have one wanted code made. A repeat makes nothing worse: both codes bring the same scene."""
+    """Have one wanted code of WeChat made; a repeat does no harm, for both bring the same scene."""
     with database.transaction() as session:
         scene = scenes.lock_wanted(session, scene_id)
         if scene is None or scene.retry_at > clock():
             return
         account = session.get_one(Account, scene.account_id)
+        if account.platform is not Platform.WECHAT:
+            return
     try:
         code = spoken(lambda: _created(clients, account, scene), CAUSES)
     except ChannelError as error:

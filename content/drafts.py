@@ -4,15 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from content.pieces import MemberVariables
-from store.levels import Level
-from store.members import Member
-from store.orders import MemberFacts
+from store.bulk import among, id_array
 from store.organisation import Guide, Shop
-from store.points import PointsEntry
+
+_FACTS = text("""
+    SELECT m.id, m.name, coalesce(l.name, ''),
+        coalesce((SELECT CAST(sum(points) AS bigint) FROM points_entries
+            WHERE member_id = m.id), 0),
+        f.last_order_at, coalesce(f.orders_count, 0), coalesce(f.favourite_categories, '[]')
+    FROM members m
+    LEFT JOIN levels l ON l.id = m.level_id
+    LEFT JOIN member_facts f ON f.member_id = m.id
+    WHERE m.id = ANY(CAST(:members AS bigint[]))
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +47,18 @@ def facts_of(
     session: Session, member_ids: Sequence[int], *, now: datetime
 ) -> dict[int, DraftFacts]:
     """Facts of a chunk of members, by member id."""
-    points = _balances(session, member_ids)
-    query = (
-        select(Member.id, Member.name, Level.name, MemberFacts)
-        .join(Level, col(Level.id) == Member.level_id, isouter=True)
-        .join(MemberFacts, col(MemberFacts.member_id) == Member.id, isouter=True)
-        .where(col(Member.id).in_(member_ids))
-    )
+    session.flush()
+    found = session.connection().execute(_FACTS, {"members": id_array(member_ids)}).all()
     return {
-        member_id: _facts(name, level, points.get(member_id, 0), facts, now)
-        for member_id, name, level, facts in session.exec(query).all()
+        member_id: DraftFacts(
+            name, level, max(points, 0), _days_since(last_order_at, now), orders, tuple(likes)
+        )
+        for member_id, name, level, points, last_order_at, orders, likes in found
     }
 
 
-def _balances(session: Session, member_ids: Sequence[int]) -> dict[int, int]:
-    query = (
-        select(PointsEntry.member_id, func.sum(PointsEntry.points))
-        .where(col(PointsEntry.member_id).in_(member_ids))
-        .group_by(col(PointsEntry.member_id))
-    )
-    return {member_id: int(points) for member_id, points in session.exec(query).all()}
-
-
-def _facts(
-    name: str, level: str | None, points: int, facts: MemberFacts | None, now: datetime
-) -> DraftFacts:
-    last = facts.last_order_at if facts else None
-    return DraftFacts(
-        name=name,
-        level=level or "",
-        points=max(points, 0),
-        days_since=max((now - last).days, 0) if last else None,
-        orders_count=facts.orders_count if facts else 0,
-        favourites=tuple(facts.favourite_categories) if facts else (),
-    )
+def _days_since(last_order_at: datetime | None, now: datetime) -> int | None:
+    return None if last_order_at is None else max((now - last_order_at).days, 0)
 
 
 def speakers(session: Session, guide_ids: Sequence[int]) -> Mapping[int, Speaker]:
@@ -80,7 +66,7 @@ def speakers(session: Session, guide_ids: Sequence[int]) -> Mapping[int, Speaker
     query = (
         select(Guide.id, Guide.name, Shop.name)
         .join(Shop, col(Shop.id) == Guide.shop_id)
-        .where(col(Guide.id).in_(guide_ids))
+        .where(among(Guide.id, guide_ids))
     )
     return {guide_id: Speaker(name, shop) for guide_id, name, shop in session.exec(query).all()}
 

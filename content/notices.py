@@ -1,6 +1,7 @@
 """What guides are told in WeCom: the task card and the news of a sale.
 
 A message is `{"title", "text", "rows": [[label, value], …], "url"}`; the channel gives it its form.
+One with a `menu` ([[key, words]]) can be changed later.
 """
 
 from datetime import date, datetime
@@ -8,6 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 _LAST_WORDS = 3
+# What a card's menu offers: a key and its words.
+_MENU = [["refresh", "刷新进度"]]
 _LONGEST_LINE = 120
 
 
@@ -22,6 +25,39 @@ def task_card(
         "rows": [
             ["任务数", f"{tasks} 位"],
             ["截止", f"{local.month}月{local.day}日 {local:%H:%M}"],
+        ],
+        "url": url,
+        "menu": _MENU,
+    }
+
+
+def task_card_now(
+    *, campaign: str, tasks: int, left: int, deadline_at: datetime, zone: ZoneInfo, url: str
+) -> dict[str, Any]:
+    """The same card later, when the guide has tapped to see how far it is."""
+    local = deadline_at.astimezone(zone)
+    done = tasks - left
+    return {
+        "title": f"还有 {left} 位顾客等您照顾" if left else "这批顾客都照顾到了，辛苦了",
+        "text": f"「{campaign}」已处理 {done} 位，共 {tasks} 位。",
+        "rows": [
+            ["已处理", f"{done} / {tasks}"],
+            ["截止", f"{local.month}月{local.day}日 {local:%H:%M}"],
+        ],
+        "url": url,
+        "menu": _MENU if left else [],
+    }
+
+
+def reminder(*, tasks: int, deadline_at: datetime, zone: ZoneInfo, url: str) -> dict[str, Any]:
+    """What a guide has not got round to, all in one."""
+    local = deadline_at.astimezone(zone)
+    return {
+        "title": f"还有 {tasks} 位顾客等您联系",
+        "text": "话术都备好了，一条一条点发送就行；来不及的，到时会由品牌代为联系。",
+        "rows": [
+            ["待联系", f"{tasks} 位"],
+            ["最早截止", f"{local.month}月{local.day}日 {local:%H:%M}"],
         ],
         "url": url,
     }

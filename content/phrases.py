@@ -6,13 +6,16 @@ from store import (
     codes,
     coupons,
     gifts,
+    leaves,
     ledger,
     members,
     orders,
+    organisation,
     points,
     points_shop,
     profile,
     redemptions,
+    visibility,
 )
 from store.coupons import CouponState
 from store.errors import Exhausted, NotAllowed, NotFound, Refusal, WrongState
@@ -149,6 +152,10 @@ REFUSALS: dict[type[Refusal], str] = {
     gifts.GiftTaken: "来晚了一步，这份礼物已经被领走了。",
     gifts.GiftCancelled: "朋友收回了这份礼物。",
     gifts.GiftLapsed: "这份礼物过了领取时间，券已经还给朋友了。",
+    organisation.RoleTooLow: "您的账号没有这项权限，请找管理员办理。",
+    visibility.MobileHidden: "完整手机号只有店长以上可以查看。",
+    visibility.TeamHidden: "这一页是给店长和区域看的。",
+    leaves.LeaveEndsFirst: "休假结束的日子要晚于开始的日子。",
     BadScore: "请回复 {worst} 到 {best} 之间的一个数字。",
     AlreadyRated: "这次的评价已经收到啦，谢谢您。还想补充，回复“人工”说给我们的同事听。",
     HandoverNotFound: "没有找到这段对话，可能不是您负责的顾客。",

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session
 
+from store.bulk import id_array
+
 PICKS_PER_MEMBER = 4
 _OWN_PICKS = 2
 _BEST_PER_CATEGORY = 12
@@ -76,7 +78,7 @@ _OWN_SQL = text("""
             SELECT o.member_id, l.product_id, count(DISTINCT o.id) AS times,
                    max(o.paid_at) AS last_at
             FROM orders o JOIN order_lines l ON l.order_id = o.id
-            WHERE o.member_id = ANY(:members)
+            WHERE o.member_id = ANY(CAST(:members AS bigint[]))
                   AND (o.refunded_fen < o.amount_fen OR o.amount_fen = 0)
             GROUP BY o.member_id, l.product_id
         ) b JOIN products p ON p.id = b.product_id
@@ -112,10 +114,13 @@ def picks_for(
 
 def _own(session: Session, member_ids: Sequence[int], best: BestSellers) -> dict[int, _Own]:
     found: dict[int, _Own] = {}
-    values = {"members": list(member_ids), "own": PICKS_PER_MEMBER, "best": best.product_ids}
-    for member_id, product_id, category, name, times in session.connection().execute(
-        _OWN_SQL, values
-    ):
+    values = {
+        "members": id_array(member_ids),
+        "own": PICKS_PER_MEMBER,
+        "best": id_array(best.product_ids),
+    }
+    rows = session.connection().execute(_OWN_SQL, values).all()
+    for member_id, product_id, category, name, times in rows:
         own = found.setdefault(member_id, _Own())
         own.known.add(product_id)
         (own.again if times > 1 else own.once).append(Pick(product_id, category, name))

@@ -17,6 +17,7 @@ CHANNEL_LABELS: dict[Channel, str] = {
     Channel.WECHAT_SERVICE: "公众号消息",
     Channel.WECHAT_NOTICE: "公众号通知",
     Channel.WECOM_BROADCAST: "导购的企业微信",
+    Channel.SMS: "短信",
 }
 _OFFICIAL = (Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE)
 _CHANNELS: dict[str, tuple[Channel, ...]] = {
@@ -28,6 +29,7 @@ _CHANNELS: dict[str, tuple[Channel, ...]] = {
     "企微": (Channel.WECOM_BROADCAST,),
     "导购": (Channel.WECOM_BROADCAST,),
     "顾问": (Channel.WECOM_BROADCAST,),
+    "短信": (Channel.SMS,),
 }
 _DIGITS = {letter: value for value, letter in enumerate("零一二三四五六七八九")} | {"两": 2}
 _NUMBER = "[0-9]{1,3}|[一二两三四五六七八九十]{1,3}|半"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.channels.base import Address, Outgoing, Powers, Receipt
-from store.accounts import Account, Platform
+from store.accounts import Account
 from store.touches import Channel, Evidence
 
 
@@ -13,7 +13,6 @@ class RecordingChannel:
     """Remembers what it was given; `react` may raise or give another receipt."""
 
     name: Channel = Channel.WECHAT_SERVICE
-    platform: Platform = Platform.WECHAT
     powers: Powers = field(default_factory=Powers)
     react: Callable[[Outgoing], Receipt] = field(
         default=lambda _out: Receipt(evidence=Evidence.PLATFORM)

@@ -17,9 +17,9 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.calls import answered, http_session
+from bot.calls import TIMEOUT, answered, http_session
 from bot.channels import base
-from bot.channels.base import Address, Cause, ChannelError, Outgoing, Powers, Receipt, spoken
+from bot.channels.base import Address, Cause, ChannelError, Outgoing, Receipt, spoken
 from store.touches import Evidence
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ CAUSES: Mapping[str, Cause] = {
     "NO_BRAND": base.MISCONFIGURED,
     "BAD_NUMBER": base.GONE,
     "NO_SUCH_NUMBER": base.GONE,
-    "OPTED_OUT": Cause("opted_out"),
+    "OPTED_OUT": Cause("opted_out", is_gone=True),
     "BAD_TEXT": base.BAD_CONTENT,
     "FORBIDDEN": base.FORBIDDEN,
     "TOO_FAST": base.TOO_FAST,
@@ -67,14 +67,12 @@ class SmsAccess:
 class Sms:
     """One provider. The signature is put in front here, so that no text can be sent without it."""
 
-    powers = Powers(can_deduplicate=True)
-
-    def __init__(self, access: SmsAccess) -> None:
+    def __init__(self, access: SmsAccess, timeout: tuple[float, float] = TIMEOUT) -> None:
         self._access = access
         parts = urlsplit(access.url)
         self._path = f"{parts.path.rstrip('/')}{_PATH}"
         self._host = f"{parts.scheme}://{parts.netloc}"
-        self._http = http_session(self._host, self._host)
+        self._http = http_session(self._host, self._host, timeout)
 
     def send(self, out: Outgoing, to: Address, *, kind: SmsKind) -> Receipt:
         """Send once; raises `ChannelError` and nothing else. `to` is a mobile."""
@@ -87,12 +85,12 @@ class Sms:
         found = spoken(lambda: answered(lambda: self._post(message)), {})
         code = str(found.get("code", ""))
         if code == _OK:
-            return Receipt(str(found.get("id") or "") or None, evidence=Evidence.PLATFORM)
+            return Receipt(str(found.get("id") or "") or None, evidence=Evidence.EVENT)
         cause = CAUSES.get(code, base.UNKNOWN)
         if cause in {base.UNKNOWN, base.MISCONFIGURED}:
             known = code if code in CAUSES else "an unknown code"
             _log.error("The SMS provider answered %s: %s.", known, cause.reason)
-        raise ChannelError(cause)
+        raise ChannelError(cause, code=code if code in CAUSES else None)
 
     def _post(self, message: Mapping[str, Any]) -> Any:
         body = json.dumps(message, ensure_ascii=False).encode()
@@ -101,12 +99,24 @@ class Sms:
 
     def _signed(self, body: bytes) -> dict[str, str]:
         moment, nonce = str(int(time.time())), secrets.token_hex(8)
-        digest = hashlib.sha256(body).hexdigest()
-        text = "\n".join(("POST", self._path, moment, nonce, digest))
-        mark = hmac.new(self._access.secret.encode(), text.encode(), "sha256").hexdigest()
         return {
             "X-Sms-Key": self._access.key_id,
             "X-Sms-Time": moment,
             "X-Sms-Nonce": nonce,
-            "X-Sms-Signature": mark,
+            "X-Sms-Signature": self._mark(self._path, moment, nonce, body),
         }
+
+    def knows(self, headers: Mapping[str, str], path: str, body: bytes) -> bool:
+        """Whether the provider signed this, with our key and in the same way as we do."""
+        secret, key_id = self._access.secret, self._access.key_id
+        moment, nonce = headers.get("x-sms-time", ""), headers.get("x-sms-nonce", "")
+        shown = headers.get("x-sms-signature", "").encode()
+        is_ours = headers.get("x-sms-key", "") == key_id and bool(secret)
+        return is_ours and hmac.compare_digest(
+            self._mark(path, moment, nonce, body).encode(), shown
+        )
+
+    def _mark(self, path: str, moment: str, nonce: str, body: bytes) -> str:
+        digest = hashlib.sha256(body).hexdigest()
+        text = "\n".join(("POST", path, moment, nonce, digest))
+        return hmac.new(self._access.secret.encode(), text.encode(), "sha256").hexdigest()

@@ -6,6 +6,8 @@ from bot.channels.base import Cause, table
 NO_WINDOW = Cause("no_window")
 WINDOW_USED_UP = Cause("window_used_up")
 NO_ACCEPTANCE = Cause("no_acceptance")
+# Template messages are for the member's own business (wechat-oa.md §6.1).
+ONLY_SERVICE = Cause("only_service", is_mendable=True)
 
 _MISCONFIGURED = (40002, 40013, 40125, 40164, 40200, 40243, 41001, 41002, 41004, 43116)
 _NO_RIGHT = (48001, 48004, 48008, 50001, 50002, 61004)

@@ -4,7 +4,7 @@ from bot.channels.base import Address, Outgoing, Powers, Receipt, spoken
 from bot.channels.wechat_codes import CAUSES
 from bot.limits import TEXT_BYTES, clip_bytes
 from bot.wechat.client import WechatClients
-from store.accounts import Account, Platform
+from store.accounts import Account
 from store.touches import Channel, Evidence
 
 
@@ -12,7 +12,6 @@ class WechatService:
     """Customer-service messages (wechat-oa.md §5)."""
 
     name = Channel.WECHAT_SERVICE
-    platform = Platform.WECHAT
     powers = Powers()
 
     def __init__(self, clients: WechatClients) -> None:

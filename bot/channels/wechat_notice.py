@@ -6,7 +6,7 @@ from bot.channels.base import Address, Outgoing, Powers, Receipt, spoken
 from bot.channels.wechat_codes import CAUSES
 from bot.limits import clip
 from bot.wechat.client import WechatClients
-from store.accounts import Account, Platform
+from store.accounts import Account
 from store.touches import Channel, Evidence
 
 # Characters a value may have, by the type in its name (wechat-oa.md §6.3); one over is 47003.
@@ -30,7 +30,6 @@ class WechatNotice:
     """Subscription notices (wechat-oa.md §6.2)."""
 
     name = Channel.WECHAT_NOTICE
-    platform = Platform.WECHAT
     powers = Powers(has_receipt=True)
 
     def __init__(self, clients: WechatClients) -> None:
@@ -44,7 +43,7 @@ class WechatNotice:
         spoken(
             lambda: client.send_notice(to.outside_id, template_id, values(out), page=page), CAUSES
         )
-        return Receipt(evidence=Evidence.PLATFORM)
+        return Receipt(evidence=Evidence.EVENT)
 
 
 def values(out: Outgoing) -> dict[str, str]:

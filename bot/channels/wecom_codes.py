@@ -15,7 +15,7 @@ _BAD_CARD = (*range(42027, 42052), 82001, 82002, 82003)
 CAUSES = table(
     (base.BUSY, (-1, 6000, 45033)),
     (base.QUOTA, (45009,)),
-    (Cause("access_limited", is_permanent=False, retry_after=3600), (45036,)),
+    (Cause("access_limited", is_permanent=False, retry_after=3600, is_pause=True), (45036,)),
     (base.NO_TOKEN, (40014, 42001)),
     # Everyone asked for is over the month's quota.
     (NO_CUSTOMER, (41048,)),

@@ -103,7 +103,9 @@ def _begin(
 
 
 def _on_duty(session: Session, member_id: int, now: datetime) -> _Duty | None:
-    guide = duty.on_duty(session, member_id, load=lambda ids: handovers.open_load(session, ids))
+    guide = duty.on_duty(
+        session, member_id, load=lambda ids: handovers.open_load(session, ids), now=now
+    )
     if guide is None:
         return None
     shop = session.get_one(Shop, guide.shop_id)

@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from bot import answers
@@ -61,10 +60,8 @@ def answer_many(desk: Desk, questions: Sequence[Question], *, now: datetime) -> 
     try:
         with desk.database.transaction() as session:
             replies = _replies(session, desk, questions, now)
-    except OperationalError as error:
-        if isinstance(error.orig, LockNotAvailable):
-            return [None] * len(questions)
-        raise
+    except LockNotAvailable:
+        return [None] * len(questions)
     return [_spoken(desk, one, replies, now) for one in questions]
 
 

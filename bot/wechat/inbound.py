@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot import inbox, routes
+from bot import delivery_reports, inbox, routes
 from bot.inbox import Desk, Handled
 from bot.messages import Act, Leaving, Report, Silence, Turn, is_spoken
 from bot.router import Handler
@@ -61,7 +61,8 @@ def _handle(
     now: datetime,
 ) -> Handled:
     match said.message:
-        case Report():
+        case Report() as report:
+            delivery_reports.heard(session, account.app_id, said.sender, report, now=now)
             return Handled(Silence())
         case Leaving(openid=openid):
             _forget(session, desk, account, openid, now)

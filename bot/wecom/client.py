@@ -1,6 +1,6 @@
 """The product's client of a WeCom app: wechatpy's, with tokens and faults of our own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from wechatpy.work import WeChatClient as Library
 
 from bot import provider_limits
 from bot.access_tokens import AccessTokens, TokenDrawer, with_token
-from bot.calls import TIMEOUT, http_session, token_of
+from bot.calls import TIMEOUT, ApiError, http_session, token_of
 from bot.provider_limits import ProviderLimits
 from store import accounts
 from store.accounts import Account, Credentials
@@ -62,12 +62,28 @@ class WeComApi:
 
     def userid(self, code: str) -> str | None:
         """The member of the corp behind the code of a page's login; none for an outsider."""
-        found = self._call(lambda: self._library.get("auth/getuserinfo", params={"code": code}))
-        userid = found.get("userid")
+        userid = self.get("auth/getuserinfo", code=code).get("userid")
         return str(userid) if userid else None
 
+    @property
+    def agent_id(self) -> int | None:
+        """The app that speaks."""
+        return self._account.agent_id
+
+    def get(self, path: str, **params: str | int) -> dict[str, Any]:
+        """Read what one endpoint gives; refuses with `ApiError`."""
+        return self._call(lambda: self._library.get(path, params=dict(params)))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask one endpoint; refuses with `ApiError`."""
+        return self._call(lambda: self._library.post(path, data=dict(body)))
+
     def _call(self, act: Callable[[], Any]) -> dict[str, Any]:
-        return with_token(self._drawer, act)
+        try:
+            return with_token(self._drawer, act)
+        except ApiError as error:
+            self._limits.refused(error.code)
+            raise
 
     def _count(self, path: str) -> None:
         if path not in provider_limits.WECOM_EXEMPT:

@@ -12,6 +12,7 @@ from bot.inbox import Desk
 from bot.wechat import inbound as wechat
 from store.accounts import Platform
 from store.db import Database
+from store.jobs import Job
 from store.members import Identity
 from store.organisation import Brand
 from tests.bot.builders import (
@@ -24,6 +25,7 @@ from tests.bot.builders import (
     opened_reply,
     text_xml,
 )
+from tests.bot.delivering import House, a_guide_wang, the_member_li
 
 
 @pytest.fixture
@@ -94,3 +96,19 @@ def _words(reply: Fields) -> str:
 def li(desk: Desk, now: datetime) -> Phone:
     """Li's phone."""
     return Phone(desk, now)
+
+
+@pytest.fixture
+def house(database: Database, now: datetime) -> House:
+    """The house, with Li's consent and an open window of five messages."""
+    nudged: list[tuple[Job, int]] = []
+    house = House(Database(database.engine, nudged.append), now, nudged)
+    with house.database.transaction() as session:
+        brand = Brand(code="zhiwei", name="Zhiwei")
+        session.add(brand)
+        session.flush()
+        an_account(session, brand, now=now)
+        an_account(session, brand, platform=Platform.WECOM, now=now)
+        house.wang = a_guide_wang(session, brand)
+        house.li = the_member_li(session, brand, house.wang, now)
+    return house

@@ -2,27 +2,36 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from redis import Redis
 
 from bot.calls import ApiError, Reroute
 from bot.channels.base import Address, Channel, ChannelError, Outgoing, Powers
 from bot.channels.recording import RecordingChannel
+from bot.channels.sms import Sms, SmsAccess
+from bot.channels.sms_touch import SmsTouch
 from bot.channels.wechat_custom import WechatService
 from bot.channels.wechat_notice import WechatNotice, values
+from bot.channels.wechat_template import WechatTemplate
 from bot.channels.wecom_app import WecomApp
-from bot.channels.wecom_broadcast import WecomBroadcast
+from bot.channels.wecom_broadcast import Result, WecomBroadcast
+from bot.channels.wecom_sidebar import WecomSidebar
+from bot.channels.wecom_welcome import WecomWelcome
 from bot.wechat.client import WechatClients
 from bot.wecom.client import WecomClients
-from sandbox import broadcasts
+from sandbox import broadcasts, wecom_acts
 from sandbox.app import create_sandbox_app
+from sandbox.sms_server import KEY_ID, SECRET
 from sandbox.state import Code, Switch, World
 from store import accounts, clock
 from store.accounts import Account, Platform
+from store.touches import Category
+from tests.builders import a_mobile
 from tests.sandbox.builders import (
     AES_KEY,
     AGENT,
@@ -40,9 +49,15 @@ from tests.sandbox.serving import serving
 
 SECRET_KEY = "a key of the tests"
 WORDS = Outgoing(key="touch-1", text="您好，新到的茶很适合您")
+NEW = "wmNew"
+ABOUT_ORDER = Outgoing(
+    "touch-1", "您的订单已发货", {"template_id": TEMPLATE}, category=Category.SERVICE
+)
 NOBODY = "oNobody_0000000000000000000A"
-# Short, so that a slow server costs the tests half a second.
-_TIMEOUT = (1.0, 0.4)
+_WELCOMES = "cgi-bin/externalcontact/send_welcome_msg"
+_TEMPLATES = "cgi-bin/message/template/send"
+# Longer than a busy machine takes to answer, and shorter than what is slow on purpose.
+_TIMEOUT, _SLOW = (3.0, 1.5), 2.5
 
 
 @dataclass
@@ -55,6 +70,7 @@ class Way:
     nobody: Address
     server: str
     path: str
+    out: Outgoing = WORDS
 
 
 @pytest.fixture
@@ -94,8 +110,14 @@ def _account(platform: Platform) -> Account:
     )
 
 
+def _hello(world: World) -> Outgoing:
+    """A welcome for somebody who has just become a customer of Wang."""
+    code = wecom_acts.add(world, "WangFang", NEW, now=clock.now())
+    return Outgoing("touch-1", "您好，我是王芳", {"welcome_code": code})
+
+
 @pytest.fixture
-def ways(url: str, redis: Redis) -> dict[str, Way]:
+def ways(url: str, redis: Redis, world: World) -> dict[str, Way]:
     """Every channel that speaks to a platform."""
     wechat = WechatClients(f"{url}/wechat", redis, SECRET_KEY, _TIMEOUT)
     wecom = WecomClients(f"{url}/wecom", redis, SECRET_KEY, _TIMEOUT)
@@ -105,6 +127,8 @@ def ways(url: str, redis: Redis) -> dict[str, Way]:
     stranger = Address(LI_EXTERNAL[:-1] + "_", sender="WangFang")
     custom, notice = "cgi-bin/message/custom/send", "cgi-bin/message/subscribe/bizsend"
     template = "cgi-bin/externalcontact/add_msg_template"
+    sms = SmsTouch(Sms(SmsAccess(f"{url}/sms", KEY_ID, SECRET, "知味"), _TIMEOUT))
+    mobile, no_mobile = Address(a_mobile()), Address("123")
     return {
         "service": Way(WechatService(wechat), oa, li, nobody, "wechat", custom),
         "notice": Way(WechatNotice(wechat), oa, li, nobody, "wechat", notice),
@@ -117,39 +141,50 @@ def ways(url: str, redis: Redis) -> dict[str, Way]:
             "wecom",
             "cgi-bin/message/send",
         ),
+        "template": Way(WechatTemplate(wechat), oa, li, nobody, "wechat", _TEMPLATES, ABOUT_ORDER),
+        "welcome": Way(
+            WecomWelcome(wecom), app, customer, stranger, "wecom", _WELCOMES, _hello(world)
+        ),
+        "sms": Way(sms, oa, mobile, no_mobile, "sms", "v1/messages"),
+        "sms notice": Way(sms, oa, mobile, no_mobile, "sms", "v1/messages", ABOUT_ORDER),
     }
 
 
-@pytest.fixture(params=["service", "notice", "broadcast", "app"])
+_WITH_TOKEN = ["service", "notice", "template", "broadcast", "app", "welcome"]
+_TO_SOMEBODY = ["service", "notice", "template", "broadcast", "app", "sms", "sms notice"]
+
+
+@pytest.fixture(params=[*_WITH_TOKEN, "sms", "sms notice"])
 def way(request: pytest.FixtureRequest, ways: dict[str, Way]) -> Way:
     """Each channel in turn."""
     return ways[request.param]
 
 
-def _send(way: Way, out: Outgoing = WORDS) -> ChannelError | None:
+def _send(way: Way, out: Outgoing | None = None) -> ChannelError | None:
     """Send; gives the error, which is the only thing that may be raised."""
     try:
-        way.channel.send(out, way.to, way.account)
+        way.channel.send(out or way.out, way.to, way.account)
     except ChannelError as error:
         return error
     return None
 
 
 def _misbehave(world: World, way: Way, how: Any, *, times: int = 1, code: int = -1) -> None:
-    world.switches.append(Switch(way.server, way.path, how, times, code, 0.7))
+    world.switches.append(Switch(way.server, way.path, how, times, code, _SLOW))
 
 
 def test_channel_sends_once(way: Way, world: World) -> None:
-    receipt = way.channel.send(WORDS, way.to, way.account)
+    receipt = way.channel.send(way.out, way.to, way.account)
 
     calls = [one for one in world.journal.entries if one.get("path", "").endswith(way.path)]
     assert len(calls) == 1
     assert receipt.is_final is not way.channel.powers.needs_human
 
 
+@pytest.mark.parametrize("way", _TO_SOMEBODY, indirect=True)
 def test_recipient_who_is_not_there_is_gone_for_good(way: Way) -> None:
     with pytest.raises(ChannelError) as caught:
-        way.channel.send(WORDS, way.nobody, way.account)
+        way.channel.send(way.out, way.nobody, way.account)
 
     assert caught.value.permanent
     assert caught.value.is_gone
@@ -174,8 +209,10 @@ def test_unknown_code_is_temporary_and_logged(
     error = _send(way)
 
     assert error is not None
-    assert (error.reason, error.permanent, error.code) == ("unknown_code", False, 87654)
-    assert "87654" in caplog.text
+    # What a provider of SMS answers is text, and unknown text is written nowhere.
+    code = None if way.server == "sms" else 87654
+    assert (error.reason, error.permanent, error.code) == ("unknown_code", False, code)
+    assert ("87654" if code else "an unknown code") in caplog.text
 
 
 @pytest.mark.parametrize("how", ["slow", "drop", "down"])
@@ -188,12 +225,14 @@ def test_answer_that_never_comes_leaves_the_touch_unsure(way: Way, world: World,
     assert error.is_unsure
 
 
+@pytest.mark.parametrize("way", _WITH_TOKEN, indirect=True)
 def test_refused_token_is_renewed_once(way: Way, world: World) -> None:
     _misbehave(world, way, "expired_token")
 
     assert _send(way) is None
 
 
+@pytest.mark.parametrize("way", _WITH_TOKEN, indirect=True)
 def test_token_that_is_always_refused_is_not_fetched_for_ever(way: Way, world: World) -> None:
     _misbehave(world, way, "expired_token", times=50)
 
@@ -207,9 +246,10 @@ def test_token_that_is_always_refused_is_not_fetched_for_ever(way: Way, world: W
     assert len(fetched) <= 2
 
 
+@pytest.mark.parametrize("way", _WITH_TOKEN, indirect=True)
 def test_token_is_fetched_once_for_many_messages(way: Way, world: World) -> None:
     for number in range(3):
-        _send(way, Outgoing(f"touch-{number}", f"words {number}"))
+        _send(way, replace(way.out, key=f"touch-{number}", text=f"words {number}"))
 
     fetched = [
         one for one in world.journal.entries if one.get("path", "").endswith(("token", "gettoken"))
@@ -224,10 +264,11 @@ def test_server_that_is_not_there_leaves_the_touch_unsent(way: Way, redis: Redis
         "wecom": WecomClients(nowhere, redis, SECRET_KEY, _TIMEOUT),
     }
     made: Any = type(way.channel)
-    channel = made(clients[way.server])
+    sms = Sms(SmsAccess(nowhere, KEY_ID, SECRET, "知味"), _TIMEOUT)
+    channel = made(sms if way.server == "sms" else clients[way.server])
 
     with pytest.raises(ChannelError) as caught:
-        channel.send(WORDS, way.to, way.account)
+        channel.send(way.out, way.to, way.account)
 
     assert not caught.value.is_unsure
     assert not caught.value.permanent
@@ -241,12 +282,13 @@ def test_secrets_are_in_no_error_and_no_log(
     _send(way)
     _misbehave(world, way, how, times=9, code=40001)
 
-    error: BaseException | None = _send(way, Outgoing("touch-2", "other words"))
+    error: BaseException | None = _send(way, replace(way.out, key="touch-2", text="other words"))
 
-    told = caplog.text
+    told = caplog.text + repr(way.to)
     while error is not None:
         told, error = told + repr(error), error.__context__
-    assert not any(word in told for word in ("access_token=", "s3cret", "secret="))
+    hidden = ("access_token=", "s3cret", "secret=", SECRET, way.to.outside_id)
+    assert not any(word in told for word in hidden)
 
 
 def test_wrong_secret_is_a_setting_to_mend(ways: dict[str, Way]) -> None:
@@ -302,35 +344,36 @@ def test_notice_values_are_cut_to_their_type() -> None:
     }
 
 
-def test_broadcast_is_polled_until_the_guide_confirms(ways: dict[str, Way], world: World) -> None:
+def _broadcast(ways: dict[str, Way]) -> tuple[WecomBroadcast, str]:
+    """A broadcast that was laid before the guide, with its id."""
     way = ways["broadcast"]
-    channel = way.channel
-    assert isinstance(channel, WecomBroadcast)
-    receipt = channel.send(WORDS, way.to, way.account)
+    assert isinstance(way.channel, WecomBroadcast)
+    receipt = way.channel.send(WORDS, way.to, way.account)
     assert receipt.provider_id is not None
+    return way.channel, receipt.provider_id
 
-    before = channel.poll(receipt.provider_id, way.to, way.account)
-    broadcast = world.wecom.broadcasts[receipt.provider_id]
-    broadcasts.confirm(world, broadcast, "WangFang", only=None, now=clock.now())
-    after = channel.poll(receipt.provider_id, way.to, way.account)
 
-    assert before is None
-    assert after is not None
-    assert after.is_sent
+def test_broadcast_is_polled_until_the_guide_confirms(ways: dict[str, Way], world: World) -> None:
+    app, now = ways["broadcast"].account, clock.now().replace(microsecond=0)
+    channel, msgid = _broadcast(ways)
+
+    before = channel.results(msgid, "WangFang", app)
+    broadcast = world.wecom.broadcasts[msgid]
+    broadcasts.confirm(world, broadcast, "WangFang", only=None, now=now)
+    after = channel.results(msgid, "WangFang", app)
+
+    assert before == {}
+    assert after == {LI_EXTERNAL: Result(sent_at=now)}
     assert receipts(world) == [(LI_EXTERNAL, "wecom_broadcast", WORDS.text)]
 
 
 def test_broadcast_just_made_is_not_an_error_to_ask_after(
     ways: dict[str, Way], world: World
 ) -> None:
-    way = ways["broadcast"]
     world.wecom.dispatch_seconds = 60.0
-    channel = way.channel
-    assert isinstance(channel, WecomBroadcast)
-    receipt = channel.send(WORDS, way.to, way.account)
-    assert receipt.provider_id is not None
+    channel, msgid = _broadcast(ways)
 
-    assert channel.poll(receipt.provider_id, way.to, way.account) is None
+    assert channel.results(msgid, "WangFang", ways["broadcast"].account) == {}
 
 
 @pytest.mark.parametrize(
@@ -339,19 +382,14 @@ def test_broadcast_just_made_is_not_an_error_to_ask_after(
 def test_broadcast_that_failed_says_why(
     ways: dict[str, Way], world: World, status: int, reason: str
 ) -> None:
-    way = ways["broadcast"]
-    channel = way.channel
-    assert isinstance(channel, WecomBroadcast)
-    receipt = channel.send(WORDS, way.to, way.account)
-    assert receipt.provider_id is not None
-    tasks = world.wecom.broadcasts[receipt.provider_id].tasks
+    channel, msgid = _broadcast(ways)
+    tasks = world.wecom.broadcasts[msgid].tasks
     tasks["WangFang"].recipients[LI_EXTERNAL].status = status
 
-    outcome = channel.poll(receipt.provider_id, way.to, way.account)
+    result = channel.results(msgid, "WangFang", ways["broadcast"].account)[LI_EXTERNAL]
 
-    assert outcome is not None
-    assert outcome.cause is not None
-    assert (outcome.is_sent, outcome.cause.reason) == (False, reason)
+    assert result.cause is not None
+    assert (result.sent_at, result.cause.reason) == (None, reason)
 
 
 def test_broadcast_of_a_guide_who_is_no_contact_is_refused(ways: dict[str, Way]) -> None:
@@ -422,3 +460,108 @@ def test_code_of_a_page_names_the_guide(url: str, redis: Redis, world: World) ->
     assert api.userid(_code(world, CORPID, "WangFang")) == "WangFang"
     with pytest.raises(ApiError):
         api.userid("no such code")
+
+
+def test_template_message_tells_of_business_and_never_advertises(
+    ways: dict[str, Way], world: World
+) -> None:
+    advert = Outgoing("touch-2", "春茶上新", {"template_id": TEMPLATE}, category=Category.CARE)
+
+    refused = _send(ways["template"], advert)
+    went = _send(ways["template"])
+
+    assert refused is not None
+    assert (refused.reason, refused.permanent) == ("only_service", True)
+    assert went is None
+    assert [channel for _, channel, _ in receipts(world)] == ["wechat_template"]
+
+
+def test_template_message_sent_twice_arrives_once(ways: dict[str, Way], world: World) -> None:
+    way = ways["template"]
+
+    first = way.channel.send(way.out, way.to, way.account)
+    again = way.channel.send(way.out, way.to, way.account)
+
+    assert first.provider_id is not None
+    assert first == again
+    assert len(receipts(world)) == 1
+
+
+def test_advertisement_by_sms_says_how_to_get_no_more(ways: dict[str, Way], world: World) -> None:
+    assert _send(ways["sms"]) is None
+    assert _send(ways["sms notice"], replace(ABOUT_ORDER, key="touch-2")) is None
+
+    assert [text for _, _, text in receipts(world)] == [
+        "【知味】您好，新到的茶很适合您 拒收请回复R",
+        "【知味】您的订单已发货",
+    ]
+
+
+def test_number_that_refused_advertisements_is_closed_for_them(
+    ways: dict[str, Way], url: str
+) -> None:
+    way = ways["sms"]
+    httpx.post(f"{url}/sandbox/sms/refuse", params={"to": way.to.outside_id}).raise_for_status()
+
+    error = _send(way)
+
+    assert error is not None
+    assert (error.reason, error.permanent, error.is_gone) == ("opted_out", True, True)
+
+
+def test_sidebar_waits_for_the_guides_word() -> None:
+    channel: Channel = WecomSidebar()
+
+    receipt = channel.send(WORDS, Address(LI_EXTERNAL), _account(Platform.WECOM))
+
+    assert not receipt.is_final
+    assert channel.powers.needs_human
+
+
+@pytest.mark.parametrize("way", _WITH_TOKEN, indirect=True)
+def test_path_that_had_too_many_calls_is_left_alone(way: Way, world: World) -> None:
+    """Also by those who send no touches: late answers and guides' cards go the same way."""
+    _misbehave(world, way, "error", code=45009)
+
+    first, second = _send(way), _send(way)
+
+    calls = [one for one in world.journal.entries if one.get("path", "").endswith(way.path)]
+    assert first is not None
+    assert second is not None
+    assert (first.reason, second.reason) == ("quota_used_up", "provider_limit")
+    assert 50 <= (second.retry_after or 0) <= 60
+    assert len(calls) == 1
+
+
+def test_broadcast_whose_answer_was_lost_is_found_in_the_list(
+    ways: dict[str, Way], world: World
+) -> None:
+    way = ways["broadcast"]
+    assert isinstance(way.channel, WecomBroadcast)
+    way.channel.send(WORDS, Address(ZHOU_EXTERNAL, sender="WangFang"), way.account)
+    _misbehave(world, way, "drop")
+    lost = _send(way)
+    assert lost is not None
+    assert lost.is_unsure
+
+    found = way.channel.find(WORDS.text, way.to, way.account, made_at=clock.now(), known=())
+
+    assert found == list(world.wecom.broadcasts)[-1]
+    known = {str(found)}
+    again = way.channel.find(WORDS.text, way.to, way.account, made_at=clock.now(), known=known)
+    assert again is None
+
+
+def test_second_welcome_is_too_late_for_good(ways: dict[str, Way], world: World) -> None:
+    way = ways["welcome"]
+
+    first, again = _send(way), _send(way)
+    world.wecom.corp.welcome_codes.clear()
+    late = _send(way)
+
+    assert first is None
+    assert again is not None
+    assert late is not None
+    assert (again.reason, late.reason) == ("already_welcomed", "welcome_too_late")
+    assert (again.permanent, late.permanent) == (True, True)
+    assert receipts(world) == [(NEW, "wecom_welcome", "您好，我是王芳")]

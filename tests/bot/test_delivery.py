@@ -1,157 +1,34 @@
 """Delivery: past the fence once, sent once, and written down whatever happens in between."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 from redis import Redis
-from sqlmodel import Session, select
+from sqlmodel import select
 
-from bot import delivery
+from bot import delivery, polling
 from bot.channels import base
-from bot.channels.base import Address, Cause, Channel, ChannelError, Outgoing, Receipt
+from bot.channels.base import Address, Cause, Outgoing, Receipt
 from bot.channels.recording import RecordingChannel
 from bot.channels.wechat_custom import WechatService
-from bot.channels.wecom_broadcast import Outcome, WecomBroadcast
+from bot.channels.wecom_broadcast import Result, WecomBroadcast
 from bot.wechat.client import WechatClients
-from fatigue import gate
-from fatigue.gate import Ask
 from store import consents, notices, relations
-from store.accounts import Account, Platform
-from store.consents import Purpose
-from store.db import Database
-from store.grants import Trigger, open_window
+from store.accounts import Account
 from store.jobs import Job
-from store.members import Identity, IdentityChannel, Member
+from store.members import Identity
 from store.notices import Notice, NoticeForm, NoticeKind, NoticeState
-from store.organisation import Brand, Guide, GuideStatus, Shop
+from store.organisation import Guide, GuideStatus
 from store.relations import Friendship
 from store.touches import Category, Evidence, Touch, TouchState
 from store.touches import Channel as ChannelName
-from tests.bot.builders import APP_ID, CORP_ID, LI, an_account
+from tests.bot.builders import LI
+from tests.bot.delivering import BROADCAST, SERVICE, House, failing
 
-_SERVICE, _BROADCAST = ChannelName.WECHAT_SERVICE, ChannelName.WECOM_BROADCAST
+_SERVICE, _BROADCAST = SERVICE, BROADCAST
 _PERMANENT = {"no_window": Cause("no_window"), "gone": base.GONE, "content": base.BAD_CONTENT}
-
-
-@dataclass
-class House:
-    """A brand with Li, who may be touched, and her guide Wang; tests move the time."""
-
-    database: Database
-    now: datetime
-    nudged: list[tuple[Job, int]]
-    li: int = 0
-    wang: int = 0
-    asked: int = 0
-    service: RecordingChannel = field(default_factory=RecordingChannel)
-
-    def clock(self) -> datetime:
-        """The present."""
-        return self.now
-
-    @property
-    def channels(self) -> dict[ChannelName, Channel]:
-        """The ways out."""
-        return {_SERVICE: self.service}
-
-    def ask(self, channel: ChannelName = _SERVICE, **facts: Any) -> int:
-        """Ask the gate for a touch of Li; gives its id."""
-        self.asked += 1
-        wish = Ask(
-            key=f"touch-{self.asked}",
-            member_id=self.li,
-            channels=(channel,),
-            category=Category.CARE,
-            brand_id=1,
-            guide_id=self.wang,
-            text="您好",
-            **facts,
-        )
-        with self.database.transaction() as session:
-            return gate.ask(session, wish, now=self.now).id
-
-    def touch(self, touch_id: int) -> Touch:
-        """The touch as it stands."""
-        with self.database.transaction() as session:
-            return session.get_one(Touch, touch_id)
-
-    def deliver(self, touch_id: int, channels: dict[ChannelName, Channel] | None = None) -> None:
-        """Do the job."""
-        delivery.deliver(self.database, channels or self.channels, touch_id, clock=self.clock)
-
-    def sweep(self) -> None:
-        """Do the sweeper's job."""
-        delivery.sweep(self.database, now=self.now)
-
-
-@pytest.fixture
-def house(database: Database, now: datetime) -> House:
-    """The house, with Li's consent and an open window of five messages."""
-    nudged: list[tuple[Job, int]] = []
-    house = House(Database(database.engine, nudged.append), now, nudged)
-    with house.database.transaction() as session:
-        brand = Brand(code="zhiwei", name="Zhiwei")
-        session.add(brand)
-        session.flush()
-        an_account(session, brand, now=now)
-        an_account(session, brand, platform=Platform.WECOM, now=now)
-        house.wang = _wang(session, brand)
-        house.li = _li(session, brand, house.wang, now)
-    return house
-
-
-def _wang(session: Session, brand: Brand) -> int:
-    shop = Shop(brand_id=brand.id, code="s1", name="Shop")
-    session.add(shop)
-    session.flush()
-    wang = Guide(shop_id=shop.id, userid="wang", name="Wang")
-    session.add(wang)
-    session.flush()
-    return wang.id
-
-
-def _li(session: Session, brand: Brand, guide_id: int, now: datetime) -> int:
-    li = Member(brand_id=brand.id, mobile="13800005678", name="Li", created_at=now)
-    session.add(li)
-    session.flush()
-    for channel, account, outside_id in (
-        (IdentityChannel.WECHAT, APP_ID, LI),
-        (IdentityChannel.WECOM, CORP_ID, "wm-li"),
-    ):
-        session.add(
-            Identity(
-                member_id=li.id,
-                channel=channel,
-                account=account,
-                outside_id=outside_id,
-                created_at=now,
-            )
-        )
-    for way in (_SERVICE, _BROADCAST):
-        consents.state(
-            session,
-            li.id,
-            way,
-            Purpose.CARE,
-            is_granted=True,
-            text_version="1",
-            source="test",
-            now=now,
-        )
-    open_window(session, li.id, Trigger.MESSAGE, account=APP_ID, source_id="w1", now=now)
-    relations.befriend(session, guide_id, "wm-li", member_id=li.id, now=now)
-    return li.id
-
-
-def _failing(cause: Cause, *, is_unsure: bool = False) -> Callable[[Outgoing], Receipt]:
-    def react(_out: Outgoing) -> Receipt:
-        raise ChannelError(cause, is_unsure=is_unsure)
-
-    return react
 
 
 def test_touch_is_sent_once_and_settled(house: House) -> None:
@@ -217,7 +94,7 @@ def test_crash_before_the_fence_is_taken_up_again(house: House) -> None:
 
 def test_answer_that_never_came_is_unknown(house: House) -> None:
     touch_id = house.ask()
-    house.service.react = _failing(base.LOST, is_unsure=True)
+    house.service.react = failing(base.LOST, is_unsure=True)
 
     house.deliver(touch_id)
 
@@ -228,7 +105,7 @@ def test_answer_that_never_came_is_unknown(house: House) -> None:
 @pytest.mark.parametrize("name", _PERMANENT)
 def test_definite_refusal_fails_the_touch_and_frees_its_slot(house: House, name: str) -> None:
     touch_id = house.ask()
-    house.service.react = _failing(_PERMANENT[name])
+    house.service.react = failing(_PERMANENT[name])
 
     house.deliver(touch_id)
 
@@ -241,7 +118,7 @@ def test_definite_refusal_fails_the_touch_and_frees_its_slot(house: House, name:
 
 def test_busy_platform_is_tried_again_later(house: House) -> None:
     touch_id = house.ask()
-    house.service.react = _failing(base.BUSY)
+    house.service.react = failing(base.BUSY)
     house.deliver(touch_id)
     waiting = house.touch(touch_id)
     house.service.react = lambda _out: Receipt(evidence=Evidence.PLATFORM)
@@ -269,7 +146,7 @@ def test_touch_waits_while_the_credentials_cannot_be_opened(house: House, redis:
 
 def test_trouble_that_outlasts_the_deadline_fails(house: House) -> None:
     touch_id = house.ask(deadline_at=house.now + timedelta(minutes=30))
-    house.service.react = _failing(base.QUOTA)
+    house.service.react = failing(base.QUOTA)
 
     house.deliver(touch_id)
 
@@ -300,35 +177,47 @@ def test_touch_without_an_address_fails_and_says_so(house: House) -> None:
     assert house.service.sent == []
 
 
+def test_sms_goes_to_the_members_mobile(house: House) -> None:
+    sms = RecordingChannel()
+    touch_id = house.ask(ChannelName.SMS, category=Category.SERVICE)
+
+    house.deliver(touch_id, {ChannelName.SMS: sms})
+
+    assert [to.outside_id for _, to in sms.sent] == ["13800005678"]
+    assert house.touch(touch_id).state is TouchState.SENT
+
+
 class _Broadcast(WecomBroadcast):
     """A broadcast channel whose guide does what the test says."""
 
     def __init__(self) -> None:
         self.sent: list[Address] = []
-        self.outcome: Outcome | None = None
+        self.outcome: Result | None = None
+        self.polled: list[str] = []
 
     def send(self, out: Outgoing, to: Address, account: Account) -> Receipt:  # noqa: ARG002 -- contract
         """Lay it before the guide."""
         self.sent.append(to)
         return Receipt(provider_id="msg-1", is_final=False)
 
-    def poll(self, msgid: str, to: Address, account: Account) -> Outcome | None:  # noqa: ARG002 -- contract
+    def results(self, msgid: str, sender: str, account: Account) -> Mapping[str, Result]:  # noqa: ARG002 -- contract
         """What the guide did."""
-        return self.outcome
+        self.polled.append(msgid)
+        return {"wm-li": self.outcome} if self.outcome else {}
 
 
 @pytest.mark.parametrize(
     ("outcome", "state", "failure", "is_friend"),
     [
         (None, TouchState.SENDING, None, True),
-        (Outcome(is_sent=True), TouchState.SENT, None, True),
-        (Outcome(is_sent=False, cause=Cause("quota")), TouchState.FAILED, "quota", True),
-        (Outcome(is_sent=False, cause=base.GONE), TouchState.FAILED, "recipient_gone", False),
+        (Result(), TouchState.SENT, None, True),
+        (Result(cause=Cause("quota")), TouchState.FAILED, "quota", True),
+        (Result(cause=base.GONE), TouchState.FAILED, "recipient_gone", False),
     ],
 )
 def test_broadcast_is_settled_by_what_the_guide_did(
     house: House,
-    outcome: Outcome | None,
+    outcome: Result | None,
     state: TouchState,
     failure: str | None,
     is_friend: bool,
@@ -340,7 +229,7 @@ def test_broadcast_is_settled_by_what_the_guide_did(
     house.sweep()
     channel.outcome = outcome
 
-    ended = delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, now=house.now)
+    ended = delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, clock=house.clock)
 
     touch = house.touch(touch_id)
     with house.database.transaction() as session:
@@ -357,36 +246,53 @@ def test_broadcast_is_polled_also_after_the_friendship_ended(house: House) -> No
     house.deliver(touch_id, {_BROADCAST: channel})
     with house.database.transaction() as session:
         relations.unfriend(session, house.wang, "wm-li", now=house.now)
-    channel.outcome = Outcome(is_sent=True)
+    channel.outcome = Result()
 
-    delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, now=house.now)
+    delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, clock=house.clock)
 
     touch = house.touch(touch_id)
     assert (touch.state, touch.evidence) == (TouchState.SENT, Evidence.PLATFORM)
 
 
+def test_broadcast_counts_from_when_its_result_was_heard_not_from_the_start_of_the_round(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = _Broadcast()
+    touch_id = house.ask(_BROADCAST)
+    house.deliver(touch_id, {_BROADCAST: channel})
+
+    def results(*_: object) -> Mapping[str, Result]:
+        """The guide taps while the round is under way."""
+        house.now += timedelta(seconds=30)
+        return {"wm-li": Result()}
+
+    monkeypatch.setattr(channel, "results", results)
+    delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, clock=house.clock)
+
+    touch = house.touch(touch_id)
+    assert (touch.state, touch.counted_at) == (TouchState.SENT, house.now)
+
+
 def test_new_broadcasts_are_polled_however_many_old_ones_wait(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_POLL_LIMIT", 2)
+    monkeypatch.setattr(polling, "_POLL_LIMIT", 2)
     channel = _Broadcast()
     with house.database.transaction() as session:
         session.add_all(_forgotten(house, number) for number in range(6))
     touch_id = house.ask(_BROADCAST)
     house.deliver(touch_id, {_BROADCAST: channel})
-    polled: list[str] = []
-    monkeypatch.setattr(channel, "poll", lambda msgid, *_: polled.append(msgid))
 
     for _ in range(100):
-        delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, now=house.now)
+        delivery.poll_broadcasts(house.database, {_BROADCAST: channel}, clock=house.clock)
 
-    assert len(polled) == 200
-    assert "msg-1" in polled
+    assert len(channel.polled) == 200
+    assert "msg-1" in channel.polled
 
 
 def _forgotten(house: House, number: int) -> Touch:
-    """A broadcast of last week that its guide never confirmed."""
-    then = house.now - timedelta(days=7)
+    """A broadcast of two weeks ago that its guide never confirmed."""
+    then = house.now - timedelta(days=14)
     return Touch(
         key=f"forgotten-{number}",
         member_id=house.li,
@@ -449,7 +355,7 @@ def test_notice_that_did_not_go_says_why(
     is_unsure: bool,
     state: NoticeState,
 ) -> None:
-    app = RecordingChannel(react=_failing(cause, is_unsure=is_unsure))
+    app = RecordingChannel(react=failing(cause, is_unsure=is_unsure))
 
     notice = _notify(house, _post(house), app)
 
@@ -470,7 +376,7 @@ def test_thirty_first_notice_of_a_minute_waits(house: House) -> None:
 
 def test_notice_outlasts_an_outage_of_hours(house: House) -> None:
     notice_id, tries = _post(house), 0
-    broken, app = RecordingChannel(react=_failing(base.QUOTA)), RecordingChannel()
+    broken, app = RecordingChannel(react=failing(base.QUOTA)), RecordingChannel()
     for _ in range(180):
         if _rested(house):
             _notify(house, notice_id, broken)

@@ -12,12 +12,9 @@ from bot.wechat import inbound as wechat
 from bot.wecom import inbound as wecom
 from sandbox.crypto import seal, sign
 from store.accounts import UnknownAccount
-from store.db import Database
 from store.grants import Grant
 from store.inbound import InboundMessage, InboundState
-from store.members import Identity, Member
-from store.organisation import Guide, Shop
-from store.relations import Friendship
+from store.members import Member
 from store.touches import Channel
 from tests.bot.builders import (
     CORP_ID,
@@ -314,17 +311,6 @@ def _to_wecom(desk: Desk, xml: str, now: datetime) -> str:
     return wecom.receive(desk, "guides", push.query, push.body, now=now)
 
 
-def _wang(database: Database) -> int:
-    with database.transaction() as session:
-        shop = Shop(brand_id=1, code="s1", name="Shop")
-        session.add(shop)
-        session.flush()
-        wang = Guide(shop_id=shop.id, userid="wang", name="Wang")
-        session.add(wang)
-        session.flush()
-        return wang.id
-
-
 def _contact_xml(change: str, *, guide: str = "wang") -> str:
     more = (
         f"<ChangeType>{change}</ChangeType><UserID>{guide}</UserID>"
@@ -333,29 +319,16 @@ def _contact_xml(change: str, *, guide: str = "wang") -> str:
     return event_xml("change_external_contact", sender="sys", more=more)
 
 
-def test_contact_added_and_removed_is_a_friendship_with_an_end(desk: Desk, now: datetime) -> None:
-    wang_id = _wang(desk.database)
+def test_contact_event_is_written_down_once_for_a_job(desk: Desk, now: datetime) -> None:
+    xml = _contact_xml("add_external_contact")
 
-    added = _to_wecom(desk, _contact_xml("add_external_contact"), now)
-    again = _to_wecom(desk, _contact_xml("add_external_contact"), now)
-    later = now + timedelta(minutes=5)
-    removed = _to_wecom(desk, _contact_xml("del_follow_user"), later)
+    answers = {_to_wecom(desk, xml, now) for _ in range(3)}
 
-    with desk.database.transaction() as session:
-        friendship = session.exec(select(Friendship)).one()
-        identity = session.exec(select(Identity)).one()
-    assert (added, again, removed) == ("", "", "")
-    assert (friendship.guide_id, friendship.member_id) == (wang_id, identity.member_id)
-    assert (identity.account, identity.outside_id) == (CORP_ID, "wm-li")
-    assert friendship.until == later
-
-
-def test_contact_of_somebody_who_is_no_guide_is_not_kept(desk: Desk, now: datetime) -> None:
-    _to_wecom(desk, _contact_xml("add_external_contact", guide="boss"), now)
-
-    with desk.database.transaction() as session:
-        assert session.exec(select(Identity)).all() == []
+    row = _inbound(desk)[0]
+    assert answers == {""}
     assert len(_inbound(desk)) == 1
+    assert (row.state, row.answered_at) == (InboundState.RECEIVED, None)
+    assert (row.payload["userid"], row.payload["external_userid"]) == ("wang", "wm-li")
 
 
 def test_guide_who_writes_is_shown_the_workbench(desk: Desk, now: datetime) -> None:

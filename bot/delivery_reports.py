@@ -1,0 +1,81 @@
+"""What the platform says later of a message that it took: it arrived, or it did not (design.md §9).
+
+A template message is known by the id that its call gave. The id of a notice comes only with its
+report (wechat-oa.md §6.2), and a report may overtake the answer to its call: then it is about the
+member's oldest message of that kind that has no id yet.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, or_, select
+
+from bot.messages import Report
+from fatigue import gate
+from guide_tasks import progress
+from store import letters
+from store.members import Identity, IdentityChannel
+from store.touches import Channel, Evidence, Touch, TouchState
+
+_TEMPLATE, _NOTICE = "templatesendjobfinish", "subscribe_msg_sent_event"
+_CHANNELS = {_TEMPLATE: Channel.WECHAT_TEMPLATE, _NOTICE: Channel.WECHAT_NOTICE}
+# wechat-oa.md §2.3, blanks removed.
+_FAILURES = {"failed:userblock": "blocked_by_member", "failed:systemfailed": "platform_failed"}
+_FINE = frozenset({"success", "0"})
+_OPEN = (TouchState.SENDING, TouchState.SENT, TouchState.UNKNOWN)
+# Reports come within seconds; what is older had lost its report.
+_SPAN = timedelta(days=1)
+
+
+def heard(session: Session, app_id: str, openid: str, report: Report, *, now: datetime) -> None:
+    """Settle the touch that a report is about; a report about nothing of ours, or heard before,
+    changes nothing.
+    """
+    channel = _CHANNELS.get(report.kind)
+    msgid = report.facts.get("MsgID", "")
+    touch = _touch(session, channel, app_id, openid, msgid, now) if channel and msgid else None
+    if touch is None or touch.state is TouchState.FAILED:
+        return
+    said = report.facts.get("Status") or report.facts.get("ErrorCode") or ""
+    failure = "" if said in _FINE else _FAILURES.get(said, "platform_failed")
+    tell(session, touch, provider_id=msgid, failure=failure, now=now)
+
+
+def tell(
+    session: Session, touch: Touch, *, provider_id: str, failure: str = "", now: datetime
+) -> None:
+    """The platform's own word on a touch: it arrived, or with a `failure` it did not."""
+    settled = gate.settle(
+        session,
+        touch.id,
+        TouchState.FAILED if failure else TouchState.SENT,
+        provider_id=provider_id,
+        evidence=None if failure else Evidence.PLATFORM,
+        failure=failure or None,
+        now=now,
+    )
+    letters.settle(session, [touch.id], now=now)
+    progress.touch_settled(session, settled, now=now)
+
+
+def _touch(
+    session: Session, channel: Channel, app_id: str, openid: str, msgid: str, now: datetime
+) -> Touch | None:
+    query = (
+        select(Touch)
+        .join(Identity, col(Identity.member_id) == Touch.member_id)
+        .where(
+            Identity.channel == IdentityChannel.WECHAT,
+            Identity.account == app_id,
+            Identity.outside_id == openid,
+            Touch.channel == channel,
+            or_(
+                col(Touch.provider_id) == msgid,
+                col(Touch.provider_id).is_(None)
+                & col(Touch.state).in_(_OPEN)
+                & (col(Touch.fenced_at) > now - _SPAN),
+            ),
+        )
+        .order_by(col(Touch.provider_id).nulls_last(), col(Touch.fenced_at))
+        .limit(1)
+    )
+    return session.exec(query).first()

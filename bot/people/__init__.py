@@ -1,0 +1,1 @@
+"""Guides and their customers, kept in step with WeCom: by its callbacks, and by asking."""

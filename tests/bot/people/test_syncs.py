@@ -1,0 +1,327 @@
+"""Keeping in step by asking: what callbacks did not bring is found, from wherever a run stopped."""
+
+from datetime import timedelta
+
+import pytest
+from sqlmodel import Session, col, select
+
+from bot.people import syncs
+from bot.wecom import contacts as api_contacts
+from bot.wecom.client import WeComApi
+from bot.wecom.contacts import Page
+from sandbox import broadcasts as corp_broadcasts
+from sandbox import wecom_acts
+from sandbox.state import Guide as CorpGuide
+from sandbox.state import Switch
+from store import directory, members, relations, sync_runs
+from store.departures import Departure
+from store.members import Identity, IdentityChannel
+from store.organisation import Guide, GuideRole, GuideStatus, Shop
+from store.relations import Friendship
+from store.sync_runs import SyncKind, SyncRun
+from store.touches import Channel, Evidence, Touch, TouchState
+from tests.bot.people.corp import NEW, House
+from tests.sandbox.builders import CORPID, LI_EXTERNAL, LI_UNION, ZHOU_EXTERNAL
+
+
+def _begin(house: House, kind: SyncKind) -> int:
+    with house.record() as session:
+        run_id = sync_runs.begin(session, house.api._account.account_id, kind, now=house.now())
+    assert run_id is not None
+    return run_id
+
+
+def _run(house: House, kind: SyncKind) -> SyncRun:
+    """A whole run, with the steps that follow from it."""
+    run_id = _begin(house, kind)
+    house.work()
+    with house.record() as session:
+        return session.get_one(SyncRun, run_id)
+
+
+def _all_friends(house: House) -> set[tuple[str, str]]:
+    return {(userid, one) for userid in ("WangFang", "ZhaoLei") for one in house.friends(userid)}
+
+
+def test_walk_finds_all_customers_and_who_they_are(house: House) -> None:
+    run = _run(house, SyncKind.CONTACTS)
+
+    assert _all_friends(house) == {
+        ("WangFang", LI_EXTERNAL),
+        ("WangFang", ZHOU_EXTERNAL),
+        ("ZhaoLei", LI_EXTERNAL),
+    }
+    assert (run.counts["customers"], run.counts["guides"]) == (3, 2)
+    assert run.finished_at is not None
+    with house.record() as session:
+        found = select(Identity.unionid).where(Identity.outside_id == LI_EXTERNAL)
+        assert session.exec(found).one() == LI_UNION
+
+
+def test_second_walk_changes_nothing_and_asks_after_nobody(house: House) -> None:
+    _run(house, SyncKind.CONTACTS)
+    before = len(_reads(house))
+
+    run = _run(house, SyncKind.CONTACTS)
+
+    assert run.counts["changed"] == 0
+    assert len(_reads(house)) == before
+    with house.record() as session:
+        assert len(session.exec(select(Friendship)).all()) == 3
+
+
+def _reads(house: House) -> list[object]:
+    path = "cgi-bin/externalcontact/get"
+    return [one for one in house.world.journal.entries if one.get("path") == path]
+
+
+def test_walk_ends_what_is_no_contact_any_more(house: House) -> None:
+    _run(house, SyncKind.CONTACTS)
+    wecom_acts.delete(house.world, "WangFang", ZHOU_EXTERNAL, now=house.now())
+    house.world.wecom.pushes.clear()
+
+    _run(house, SyncKind.CONTACTS)
+
+    assert house.friends() == {LI_EXTERNAL}
+
+
+def test_walk_leaves_alone_who_became_a_friend_meanwhile(house: House) -> None:
+    """A page may have been read before the callback came."""
+    _run(house, SyncKind.CONTACTS)
+    run_id = _begin(house, SyncKind.CONTACTS)
+    wecom_acts.add(house.world, "WangFang", NEW, now=house.now())
+    house.push_all()
+    later = [job for job in house.jobs if job[1] == run_id]
+    house.jobs[:] = [job for job in house.jobs if job not in later]
+    house.work()
+    del house.world.wecom.customers[NEW].links["WangFang"]
+    house.world.wecom.contacts_of["WangFang"].remove(NEW)
+
+    house.jobs += later
+    house.work()
+
+    assert NEW in house.friends()
+
+
+def test_walk_doubts_that_a_guide_has_lost_everybody_at_once(house: House) -> None:
+    for number in range(6):
+        wecom_acts.add(house.world, "ZhaoLei", f"wm{number}", now=house.now())
+    house.world.wecom.pushes.clear()
+    _run(house, SyncKind.CONTACTS)
+    house.world.wecom.contacts_of["ZhaoLei"].clear()
+
+    _run(house, SyncKind.CONTACTS)
+
+    assert len(house.friends("ZhaoLei")) == 7
+
+
+def test_guide_whom_the_app_does_not_see_keeps_the_friends(house: House) -> None:
+    """wecom.md §2.3: 60111 says nothing about customers."""
+    _run(house, SyncKind.CONTACTS)
+    next(iter(house.world.wecom.apps.values())).visible_userids = ["ZhaoLei"]
+
+    run = _run(house, SyncKind.CONTACTS)
+
+    assert len(_all_friends(house)) == 3
+    assert run.counts["guides_unseen"] == 1
+
+
+def test_walk_goes_on_where_it_was_killed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(230):
+        customer = f"wm{number:03}"
+        wecom_acts.add(house.world, "WangFang", customer, now=house.now())
+    house.world.wecom.pushes.clear()
+    run_id = _begin(house, SyncKind.CONTACTS)
+    house.jobs.clear()
+    real = api_contacts.page
+    asked: list[tuple[str, str]] = []
+
+    def dying(api: WeComApi, userid: str, cursor: str) -> Page:
+        asked.append((userid, cursor))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return real(api, userid, cursor)
+
+    monkeypatch.setattr(syncs, "_STRETCH_SECONDS", 1000.0)
+    monkeypatch.setattr(api_contacts, "page", dying)
+    with pytest.raises(KeyboardInterrupt):
+        syncs.run(house.database, house.clients, run_id, clock=house.now)
+    house.jobs.clear()
+    syncs.run(house.database, house.clients, run_id, clock=house.now)
+    too_soon = len(asked) > 3
+    house.ahead = sync_runs.LEASE
+    syncs.run(house.database, house.clients, run_id, clock=house.now)
+
+    assert not too_soon
+    # The third page was asked for again, none of those before.
+    cursors = [cursor for userid, cursor in asked if userid == "WangFang"]
+    assert cursors == ["", "100", "200", "200"]
+    assert len(house.friends()) == 232
+
+
+def test_run_rests_while_wecom_is_busy_and_goes_on(house: House) -> None:
+    path = "cgi-bin/externalcontact/batch/get_by_user"
+    house.world.switches.append(Switch("wecom", path, "error", 1, 45033))
+    run_id = _begin(house, SyncKind.CONTACTS)
+    house.work()
+    with house.record() as session:
+        rests = session.get_one(SyncRun, run_id)
+
+    house.ahead = timedelta(minutes=6)
+    with house.record() as session:
+        waiting = session.exec(sync_runs.waiting(house.now())).all()
+    syncs.run(house.database, house.clients, run_id, clock=house.now)
+    house.work()
+
+    assert (rests.failure, rests.finished_at) == ("errcode 45033", None)
+    assert waiting == [run_id]
+    assert len(_all_friends(house)) == 3
+
+
+def test_there_is_one_run_of_a_kind_at_a_time(house: House) -> None:
+    syncs.begin_due(house.database, now=house.now())
+    syncs.begin_due(house.database, now=house.now())
+    first = list(house.jobs)
+    house.work()
+    syncs.begin_due(house.database, now=house.now())
+    again = list(house.jobs)
+    syncs.begin_due(house.database, now=house.now() + timedelta(hours=2))
+
+    with house.record() as session:
+        kinds = session.exec(select(SyncRun.kind).order_by(col(SyncRun.id))).all()
+    assert (len(first), again) == (len(SyncKind), [])
+    assert sorted(kinds[len(SyncKind) :]) == ["broadcasts", "directory", "tags"]
+
+
+def _departments(house: House) -> None:
+    """Department 17 is Wang's shop, 18 another one."""
+    with house.record() as session:
+        shop = session.get_one(Shop, house.guide().shop_id)
+        other = Shop(brand_id=shop.brand_id, code="s2", name="湖滨店")
+        session.add(other)
+        session.flush()
+        directory.stands_for(session, CORPID, 17, shop)
+        directory.stands_for(session, CORPID, 18, other)
+
+
+def test_directory_brings_names_shops_managers_and_newcomers(house: House) -> None:
+    _departments(house)
+    people = house.world.wecom.guides
+    people["WangFang"].name, people["WangFang"].departments = "王小芳", [18]
+    people["WangFang"].leads = [18]
+    people["Chen"] = CorpGuide("Chen", "陈晨", departments=[17])
+    people["Boss"] = CorpGuide("Boss", "老板", departments=[1])
+
+    run = _run(house, SyncKind.DIRECTORY)
+
+    wang, chen = house.guide(), house.guide("Chen")
+    assert (wang.name, wang.role) == ("王小芳", GuideRole.MANAGER)
+    assert (chen.name, chen.role) == ("陈晨", GuideRole.GUIDE)
+    with house.record() as session:
+        assert session.get_one(Shop, wang.shop_id).code == "s2"
+        assert session.get_one(Shop, chen.shop_id).code == "s1"
+    assert (run.counts["came"], run.counts["unplaced"]) == (1, 1)
+
+
+def test_role_of_a_region_is_none_of_the_directorys(house: House) -> None:
+    _departments(house)
+    house.world.wecom.guides["WangFang"].departments = [17]
+    with house.record() as session:
+        session.merge(house.guide()).role = GuideRole.REGION
+
+    _run(house, SyncKind.DIRECTORY)
+
+    assert house.guide().role is GuideRole.REGION
+
+
+def test_guide_who_is_not_shown_is_missed_and_has_not_left(house: House) -> None:
+    """Somebody may have narrowed the app's range."""
+    next(iter(house.world.wecom.apps.values())).visible_userids = ["ZhaoLei"]
+
+    _run(house, SyncKind.DIRECTORY)
+
+    with house.record() as session:
+        missing = [guide.userid for guide, _ in directory.missing(session)]
+    assert missing == ["WangFang"]
+    assert house.guide().status is GuideStatus.ACTIVE
+    next(iter(house.world.wecom.apps.values())).visible_userids = []
+    _run(house, SyncKind.DIRECTORY)
+    with house.record() as session:
+        assert directory.missing(session) == []
+
+
+def test_guide_who_left_customers_behind_has_left(house: House) -> None:
+    _run(house, SyncKind.CONTACTS)
+    wecom_acts.resign(house.world, "WangFang", now=house.now())
+
+    house.hear_all()
+
+    assert house.guide().status is GuideStatus.LEFT
+    with house.record() as session:
+        departure = session.exec(select(Departure)).one()
+        assert (departure.actor, departure.finished_at is not None) == ("wecom", True)
+
+
+def test_many_who_leave_at_once_are_doubted(house: House) -> None:
+    with house.record() as session:
+        shop_id = house.guide().shop_id
+        for number in range(4):
+            session.add(Guide(shop_id=shop_id, userid=f"gone{number}", name="x"))
+    for number in range(4):
+        house.world.wecom.guides[f"gone{number}"] = CorpGuide(f"gone{number}", "x")
+        wecom_acts.add(house.world, f"gone{number}", f"wm{number}", now=house.now())
+        wecom_acts.resign(house.world, f"gone{number}", now=house.now())
+    house.world.wecom.pushes.clear()
+
+    run = _run(house, SyncKind.DIRECTORY)
+
+    assert run.counts["doubted"] == 4
+    assert house.guide("gone0").status is GuideStatus.ACTIVE
+
+
+def test_broadcast_of_a_guides_own_counts_for_the_gate(house: House) -> None:
+    _run(house, SyncKind.CONTACTS)
+    made = corp_broadcasts.by_hand(
+        house.world, "WangFang", [ZHOU_EXTERNAL], "新茶到了", now=house.now()
+    )
+    house.api.add_broadcast("WangFang", LI_EXTERNAL, {"text": {"content": "没人确认"}})
+
+    for _ in range(2):
+        _run(house, SyncKind.BROADCASTS)
+
+    with house.record() as session:
+        touch = session.exec(select(Touch)).one()
+    assert (touch.channel, touch.state) == (Channel.WECOM_BROADCAST, TouchState.SENT)
+    assert (touch.text, touch.evidence) == ("新茶到了", Evidence.SELF_REPORTED)
+    assert touch.member_id == house.member_id(ZHOU_EXTERNAL)
+    assert made.msgid in touch.key
+
+
+def test_imported_friend_gets_a_contact_by_the_walk(house: House) -> None:
+    with house.record() as session:
+        identity = members.meet(
+            session,
+            channel=IdentityChannel.WECOM,
+            account=CORPID,
+            outside_id=ZHOU_EXTERNAL,
+            brand_id=1,
+            now=house.now(),
+        )
+        _befriend(session, house, identity)
+
+    _run(house, SyncKind.CONTACTS)
+
+    assert house.contact(ZHOU_EXTERNAL).ended_by is None
+    with house.record() as session:
+        query = select(Friendship).where(Friendship.external_userid == ZHOU_EXTERNAL)
+        assert len(session.exec(query).all()) == 1
+
+
+def _befriend(session: Session, house: House, identity: Identity) -> None:
+    relations.befriend(
+        session,
+        house.guide().id,
+        identity.outside_id,
+        member_id=identity.member_id,
+        now=house.now() - timedelta(days=30),
+    )
