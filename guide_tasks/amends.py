@@ -18,7 +18,6 @@ from guide_tasks import assign, duty
 from store.campaigns import (
     WITH_GUIDE,
     Arm,
-    Assignment,
     AudienceMember,
     Campaign,
     CampaignState,
@@ -46,7 +45,7 @@ def raise_task(
 
     Locks the member. A second poor rating of a day is a further line of the same task.
     """
-    guide = duty.on_duty(session, given.member_id, load=lambda ids: _load(session, ids))
+    guide = duty.on_duty(session, given.member_id, load=lambda ids: _load(session, ids), now=now)
     if guide is None:
         return None
     member = session.get_one(Member, given.member_id)
@@ -96,7 +95,7 @@ def _task(
         return known
     task = CareTask(
         campaign_id=campaign.id,
-        assignment_id=_assignment(session, campaign.id, guide.id, now),
+        assignment_id=assign.assignments_of(session, campaign.id, [guide.id], now=now)[guide.id],
         guide_id=guide.id,
         member_id=member.id,
         state=TaskState.ASSIGNED,
@@ -135,13 +134,6 @@ def _campaign(session: Session, given: Feedback, now: datetime) -> Campaign:
     campaign = session.exec(select(Campaign).where(Campaign.token == token).with_for_update()).one()
     campaign.deadline_at = max(campaign.deadline_at, now + _PATIENCE)
     return campaign
-
-
-def _assignment(session: Session, campaign_id: int, guide_id: int, now: datetime) -> int:
-    row = Assignment(campaign_id=campaign_id, guide_id=guide_id, created_at=now)
-    values = row.model_dump(exclude={"id"})
-    session.execute(insert(Assignment).values(**values).on_conflict_do_nothing())
-    return assign.assignments_of(session, campaign_id)[guide_id].id
 
 
 def _draft(

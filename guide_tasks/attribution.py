@@ -1,10 +1,12 @@
 """Attribution: an order is credited to the last qualifying touch in its campaign's window.
 
 A touch qualifies when it was sent for a care task of the member before the order was paid, within
-the campaign's `attribution_days`. Refunds take back sales and commission in proportion.
+the campaign's `attribution_days`; when the platform tells late that it went, the order is looked at
+again. Refunds take back sales and commission in proportion. What is earned on it, and by whom, is
+said in `guide_tasks.commissions`.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, text
 from sqlalchemy.dialects import postgresql
@@ -12,7 +14,8 @@ from sqlmodel import Session, col, select
 
 from content import notices
 from fatigue import facts
-from store.attributions import Attribution, Commission, CommissionState
+from guide_tasks import commissions
+from store.attributions import Attribution, Commission, CommissionState, EntryReason
 from store.campaigns import Campaign, CareTask, TaskState, move_task
 from store.db import Database
 from store.members import Member
@@ -20,12 +23,7 @@ from store.notices import NoticeForm, NoticeKind, post
 from store.orders import Order
 from store.touches import Channel, Evidence, Touch, TouchState
 
-# What a shopper may bring back without a reason (seven days in Chinese consumer law): until then a
-# commission is not confirmed.
-RETURN_DAYS = 7
-_BASIS_POINTS = 10_000
-_CONFIRMED_EVIDENCE = frozenset({Evidence.PLATFORM, Evidence.EVENT})
-_GUIDE_CHANNELS = frozenset({Channel.WECOM_BROADCAST})
+_BY_GUIDES = frozenset({Channel.WECOM_BROADCAST, Channel.WECOM_SIDEBAR})
 _OPEN_FOR_SALE = frozenset(
     {TaskState.SENT, TaskState.DELIVERED, TaskState.REPLIED, TaskState.FELL_BACK}
 )
@@ -42,7 +40,7 @@ def attribute(
     order.is_attribution_due = False
     known = session.exec(select(Attribution).where(Attribution.order_id == order_id)).first()
     if known is not None:
-        _follow_refunds(session, known, order)
+        _follow(session, known, order, now)
         return known
     if order.member_id is None or order.amount_fen <= order.refunded_fen:
         return None
@@ -81,7 +79,7 @@ def _credit(
 ) -> Attribution | None:
     task = session.get_one(CareTask, touch.care_task_id)
     evidence = touch.evidence or Evidence.SELF_REPORTED
-    guide_id = touch.guide_id if touch.channel in _GUIDE_CHANNELS else None
+    guide_id = touch.guide_id if touch.channel in _BY_GUIDES else None
     made = session.exec(
         postgresql.insert(Attribution)  # type: ignore[call-overload]  # sqlmodel knows no upsert
         .values(
@@ -111,55 +109,58 @@ def _credit(
 def _reward(
     session: Session, attribution: Attribution, order: Order, public_url: str, now: datetime
 ) -> None:
-    """Commission for the guide, on confirmed evidence only, and the news of the sale."""
+    """Commission for the guide, and the news of the sale."""
     assert attribution.guide_id is not None
-    is_confirmed = attribution.evidence in _CONFIRMED_EVIDENCE
-    earned = _commission_fen(session, attribution) if is_confirmed else 0
-    if earned:
-        session.add(
-            Commission(
-                attribution_id=attribution.id,
-                guide_id=attribution.guide_id,
-                amount_fen=earned,
-                confirms_at=order.paid_at + timedelta(days=RETURN_DAYS),
-                created_at=now,
-            )
-        )
+    earned = commissions.settle(
+        session, attribution, order, reason=EntryReason.EARNED, source_id=str(order.id), now=now
+    )
     member = session.get_one(Member, order.member_id)
     message = notices.sale(
         member=member.name,
         sales_fen=attribution.amount_fen,
-        commission_fen=earned,
+        commission_fen=earned.get(attribution.guide_id, 0),
         url=f"{public_url}/guide/results",
     )
     news = NoticeForm(f"sale-{attribution.id}", attribution.guide_id, NoticeKind.SALE, message)
     post(session, news, now=now)
 
 
-def _commission_fen(session: Session, attribution: Attribution) -> int:
-    """Basis points of the attributed amount, rounded down to a fen."""
-    rate = session.get_one(Campaign, attribution.campaign_id).commission_bp
-    return attribution.amount_fen * rate // _BASIS_POINTS
-
-
-def _follow_refunds(session: Session, attribution: Attribution, order: Order) -> None:
+def _follow(session: Session, attribution: Attribution, order: Order, now: datetime) -> None:
+    """What came after the credit: refunds, and better evidence for the touch behind it."""
     session.refresh(attribution, with_for_update=True)
+    touch = session.get_one(Touch, attribution.touch_id)
+    evidence = touch.evidence or Evidence.SELF_REPORTED
+    if evidence is not attribution.evidence:
+        attribution.evidence = evidence
+        commissions.settle(
+            session,
+            attribution,
+            order,
+            reason=EntryReason.PROVEN,
+            source_id=evidence.value,
+            now=now,
+        )
     attribution.amount_fen = order.amount_fen - order.refunded_fen
-    query = select(Commission).where(Commission.attribution_id == attribution.id)
-    commission = session.exec(query.with_for_update()).first()
-    if commission is not None:
-        commission.amount_fen = _commission_fen(session, attribution)
-        if commission.amount_fen == 0:
-            commission.state = CommissionState.CLAWED_BACK
+    commissions.settle(
+        session,
+        attribution,
+        order,
+        reason=EntryReason.REFUNDED,
+        source_id=str(order.refunded_fen),
+        now=now,
+    )
 
 
 def confirm_due(database: Database, *, now: datetime) -> int:
-    """Confirm commissions whose return period is over."""
+    """Confirm commissions whose return period is over, once every refund until then is in them."""
     with database.transaction() as session:
         due = session.exec(
             select(Commission)
+            .join(Attribution, col(Attribution.id) == Commission.attribution_id)
+            .join(Order, col(Order.id) == Attribution.order_id)
             .where(Commission.state == CommissionState.UNCONFIRMED, Commission.confirms_at <= now)
-            .with_for_update(skip_locked=True)
+            .where(col(Order.is_attribution_due).is_(False))
+            .with_for_update(of=Commission, skip_locked=True)
         ).all()
         for commission in due:
             commission.state = CommissionState.CONFIRMED

@@ -1,7 +1,6 @@
 """Campaigns before launch: writing one, seeing whom it would reach and what the gate says."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,12 +10,17 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from fatigue import gate
-from fatigue.gate import Ask
 from fatigue.rules import Outcome
-from guide_tasks import asks, assign, audience
+from guide_tasks import asks, assign, audience, looking
 from store.audit import note
-from store.campaigns import AudienceMember, Campaign, CampaignState
+from store.campaigns import (
+    UNLAUNCHED,
+    AudienceMember,
+    Campaign,
+    CampaignMode,
+    CampaignState,
+    CommissionTo,
+)
 from store.coupons import CouponPlan
 from store.errors import NotFound, WrongState
 from store.members import Member
@@ -31,7 +35,10 @@ _FORECAST_CHUNK = 1000
 
 
 class CampaignForm(BaseModel):
-    """What HQ fills in. Fallback channels are tried in order once a guide let the deadline pass."""
+    """What HQ fills in. Fallback channels are tried once a guide let the deadline pass.
+
+    A broadcast in a guide's name comes first, then the account's channels in their order.
+    """
 
     name: str = Field(min_length=1, max_length=60)
     category: Category = Category.CARE
@@ -45,6 +52,11 @@ class CampaignForm(BaseModel):
     deadline_at: datetime
     attribution_days: int = Field(default=14, ge=1, le=90)
     commission_bp: int = Field(default=200, ge=0, le=10_000)
+    commission_cap_fen: int | None = Field(default=None, ge=0)
+    commission_to: CommissionTo = CommissionTo.CARER
+    mode: CampaignMode = CampaignMode.GUIDES
+    fallback_hours: int = Field(default=72, ge=1, le=720)
+    tasks_per_day: int | None = Field(default=None, ge=1)
 
     @field_validator("deadline_at")
     @classmethod
@@ -93,6 +105,28 @@ def write(
     session: Session, form: CampaignForm, *, brand_id: int, actor: str, now: datetime
 ) -> Campaign:
     """Write a draft; refuses an unreadable audience, a past deadline, an unknown piece or plan."""
+    campaign = Campaign(**_facts(session, form, now), brand_id=brand_id, created_at=now)
+    session.add(campaign)
+    session.flush()
+    note(session, actor, "campaign.write", subject=f"campaign:{campaign.id}", now=now)
+    return campaign
+
+
+def rewrite(
+    session: Session, campaign: Campaign, form: CampaignForm, *, actor: str, now: datetime
+) -> None:
+    """Change a draft in place; refuses what `write` refuses, and whatever is no draft any more."""
+    session.refresh(campaign, with_for_update=True)
+    if campaign.state is not CampaignState.DRAFT:
+        raise WrongState("campaign", campaign.state, CampaignState.DRAFT)
+    for name, value in _facts(session, form, now).items():
+        setattr(campaign, name, value)
+    session.flush()
+    note(session, actor, "campaign.rewrite", subject=f"campaign:{campaign.id}", now=now)
+
+
+def _facts(session: Session, form: CampaignForm, now: datetime) -> dict[str, Any]:
+    """A form that can be meant, as columns of a campaign."""
     if form.deadline_at <= now:
         raise DeadlinePassed(form.deadline_at)
     audience.members_of(form.audience, now=now)
@@ -103,13 +137,7 @@ def write(
         raise NotFound(f"There is no coupon plan {form.coupon_plan_id}.")
     facts = form.model_dump(exclude={"piece_code", "fallback_channels"})
     channels = [channel.value for channel in form.fallback_channels]
-    campaign = Campaign(
-        **facts, fallback_channels=channels, piece_id=piece.id, brand_id=brand_id, created_at=now
-    )
-    session.add(campaign)
-    session.flush()
-    note(session, actor, "campaign.write", subject=f"campaign:{campaign.id}", now=now)
-    return campaign
+    return facts | {"fallback_channels": channels, "piece_id": piece.id}
 
 
 def by_token(session: Session, token: str) -> Campaign:
@@ -158,7 +186,9 @@ def forecast(session: Session, campaign: Campaign, *, now: datetime) -> Forecast
     ids = list(session.exec(audience_ids(campaign, now=now)).all())
     for start in range(0, len(ids), _FORECAST_CHUNK):
         chunk = sorted(ids[start : start + _FORECAST_CHUNK])
-        for found in gate.dry_run(session, first_looks(session, campaign, chunk), now=now):
+        choices = assign.choose(session, campaign.id, chunk, now=now)
+        wishes = looking.first_looks(campaign, chunk, choices, occasion="forecast")
+        for found in looking.asked(session, wishes, now=now):
             outcomes[found.outcome] += 1
             rules.update(violation.rule for violation in found.violations[:1])
     return Forecast(
@@ -166,24 +196,8 @@ def forecast(session: Session, campaign: Campaign, *, now: datetime) -> Forecast
     )
 
 
-def first_looks(session: Session, campaign: Campaign, member_ids: Sequence[int]) -> list[Ask]:
-    """One ask a member, as launch would make it."""
-    choices = assign.choose(session, campaign.id, member_ids)
-    return [
-        asks.first_look(
-            campaign, member_id, guide_id=voice(choices.get(member_id)), occasion="forecast"
-        )
-        for member_id in member_ids
-    ]
-
-
-def voice(choice: assign.Choice | None) -> int | None:
-    """The chosen guide, if WeCom lets that guide write to the member."""
-    return choice.guide_id if choice is not None and choice.is_friend else None
-
-
 def audience_ids(campaign: Campaign, *, now: datetime) -> SelectOfScalar[int]:
     """The query of a campaign's member ids: frozen once launched, else as the tree says now."""
-    if campaign.state is CampaignState.DRAFT:
+    if campaign.state in UNLAUNCHED:
         return audience.members_of(campaign.audience, now=now, limit=campaign.audience_limit)
     return select(AudienceMember.member_id).where(AudienceMember.campaign_id == campaign.id)

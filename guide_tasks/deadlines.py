@@ -1,31 +1,37 @@
-"""Deadlines: a task whose guide did nothing falls back to the next channel, or ends."""
+"""Deadlines: a task whose guide did nothing falls back to the next channel, or ends.
+
+So does a step of the fallback: a broadcast that no guide confirmed gives way to the account. One
+that lies before its guide must be stopped at the platform first: `bot.stopping` does that.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from fatigue import facts
+from fatigue import facts, gate
 from guide_tasks.fallback import fall_back
 from store.campaigns import WITH_GUIDE, Campaign, CampaignState, CareTask, TaskState
 from store.db import Database
-from store.touches import Touch, TouchState
+from store.touches import Channel, Touch, TouchState
 
 CHUNK = 200
 _OPEN = WITH_GUIDE | {TaskState.PLANNED}
 # A touch that may still go out keeps its campaign running; an `unknown` one waits for a person.
+_UNFENCED = (TouchState.ASKED, TouchState.RESERVED)
 _ON_ITS_WAY = (TouchState.ASKED, TouchState.RESERVED, TouchState.SENDING)
 
 
 def pass_due(database: Database, *, now: datetime) -> int:
     """Let every task past its deadline fall back; a short transaction a chunk. Gives how many."""
     passed = 0
-    while True:
-        with database.transaction() as session:
-            found, moved = _pass_chunk(session, now)
-        passed += moved
-        if found < CHUNK:
-            break
+    for pass_chunk in (_pass_chunk, _pass_step):
+        while True:
+            with database.transaction() as session:
+                found, moved = pass_chunk(session, now)
+            passed += moved
+            if found < CHUNK:
+                break
     with database.transaction() as session:
         _finish_campaigns(session, now)
     return passed
@@ -39,6 +45,35 @@ def _pass_chunk(session: Session, now: datetime) -> tuple[int, int]:
     tasks = _still_open(session, [task_id for task_id, _ in due])
     fall_back(session, tasks, now=now)
     return len(due), len(tasks)
+
+
+def _pass_step(session: Session, now: datetime) -> tuple[int, int]:
+    """Give up broadcasts that wait longer than their step lasts; the account is next."""
+    query = (
+        select(Touch.id, Touch.member_id)
+        .join(CareTask, col(CareTask.id) == Touch.care_task_id)
+        .where(CareTask.state == TaskState.FELL_BACK, col(CareTask.fallback_until) <= now)
+        .where(Touch.channel == Channel.WECOM_BROADCAST, col(Touch.state).in_(_UNFENCED))
+        .order_by(col(Touch.id))
+        .limit(CHUNK)
+    )
+    pairs = session.exec(query).all()
+    facts.lock(session, {member_id for _, member_id in pairs})
+    given_up = [_give_up(session, touch_id, now) for touch_id, _ in pairs]
+    fall_back(session, [task for task in given_up if task], after_broadcast=True, now=now)
+    return len(pairs), sum(task is not None for task in given_up)
+
+
+def _give_up(session: Session, touch_id: int, now: datetime) -> CareTask | None:
+    """The task whose broadcast nobody can send any more; none when it was fenced meanwhile."""
+    touch = session.get_one(Touch, touch_id)
+    session.refresh(touch, with_for_update=True)
+    if touch.state not in _UNFENCED:
+        return None
+    gate.release(session, touch_id, reason="past_deadline", now=now)
+    task = session.get_one(CareTask, touch.care_task_id)
+    session.refresh(task, with_for_update=True)
+    return task if task.state is TaskState.FELL_BACK else None
 
 
 def _due(session: Session, now: datetime) -> Sequence[tuple[int, int]]:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from store import leaves
 from store.members import Member
 from store.orders import Order
 from store.organisation import Guide, GuideRole, GuideStatus, Shop
@@ -14,14 +16,23 @@ Load = Callable[[Collection[int]], Counter[int]]
 
 
 def on_duty(
-    session: Session, member_id: int, *, load: Load, besides: Collection[int] = ()
+    session: Session,
+    member_id: int,
+    *,
+    load: Load,
+    besides: Collection[int] = (),
+    now: datetime | None = None,
 ) -> Guide | None:
     """The one who answers, the least loaded where several could; `besides` are left out.
 
+    So are those who are on leave `now`; without an instant leave is of no matter.
     Of the managers of the whole brand anybody answers for a member without shop and guide.
     """
     for candidates in (_own, _last_served, _of_shop, _managers):
         able = [guide for guide in candidates(session, member_id) if guide.id not in besides]
+        if now is not None and able:
+            away = leaves.away(session, [guide.id for guide in able], now=now)
+            able = [guide for guide in able if guide.id not in away]
         if able:
             busy = load([guide.id for guide in able])
             return min(able, key=lambda guide: (busy[guide.id], guide.id))

@@ -1,32 +1,42 @@
-"""Making the care tasks of a chunk: the guide, the goods, the coupon, the words, or the silence."""
+"""Making the care tasks of a chunk: the guide, the goods, the coupon, the words, or the silence.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+A chunk is some thousands of members and a fixed number of statements; the tasks go in as one COPY.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from content import drafts, picks, pieces
 from content.drafts import DraftFacts, Speaker
 from content.picks import Pick
-from content.pieces import BadPiece
-from fatigue import facts, gate
-from fatigue.rules import Outcome
-from guide_tasks import asks, assign
-from guide_tasks.campaigns import voice
+from fatigue import gate
+from guide_tasks import assign, load
 from guide_tasks.fallback import first_rule
+from guide_tasks.looking import Prospect, look
 from store import issuing
-from store.campaigns import Assignment, Campaign, CareTask, TaskState
+from store.bulk import copy_rows, id_array
+from store.campaigns import Campaign, CareTask, TaskState
 from store.coupons import CouponPlan
-from store.members import Member
 from store.organisation import Brand
 from store.pieces import ContentPiece
 from store.tokens import new_token
-from store.touches import Channel, TouchState
+from store.touches import TouchState
 
 # A piece that says nothing to this member; it was tried out when it was written.
 _NO_WORDS = "no_words"
+# The strongest lock at once: coupons need it, and to ask for more later could deadlock.
+_LOCK = text("""
+    SELECT id FROM members WHERE id = ANY(CAST(:members AS bigint[])) ORDER BY id FOR UPDATE
+""")
+_COLUMNS = (
+    *("token", "campaign_id", "assignment_id", "guide_id", "shop_id", "member_id", "state"),
+    *("state_reason", "reason", "draft", "picks", "deadline_at", "waits_until"),
+    *("created_at", "moved_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +60,16 @@ class _Chunk:
     coupons: set[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Prospect:
-    """A member, the guide who can speak to them if any, and whether anybody may at all."""
+@dataclass(slots=True)
+class _Plan:
+    """One task before it is a row."""
 
-    member_id: int
-    guide_id: int | None
-    is_hopeless: bool
+    prospect: Prospect
+    begins_at: datetime
+    state: TaskState
+    state_reason: str = ""
+    draft: str = ""
+    token: str = ""
 
 
 def words_of(session: Session, campaign: Campaign, *, public_url: str, now: datetime) -> Words:
@@ -74,72 +87,63 @@ def make_tasks(
     words: Words,
     *,
     now: datetime,
-) -> None:
-    """Make a task for every member who has none. Locks the members in id order."""
-    _lock(session, member_ids)
-    prospects = _look(session, campaign, _without_task(session, campaign, member_ids), now)
-    chunk = _read(session, campaign, prospects, words, now)
-    tasks = [_task(campaign, prospect, chunk, words, now) for prospect in prospects]
-    _assign(session, campaign, tasks, now)
-    hopeless = [task for task, found in zip(tasks, prospects, strict=True) if found.is_hopeless]
-    _suppress(session, campaign, hopeless, now)
-    session.add_all(tasks)
-
-
-def _lock(session: Session, member_ids: Sequence[int]) -> None:
-    """The strongest lock at once: coupons need it, and to ask for more later could deadlock."""
-    query = select(Member.id).where(facts.among(Member.id, member_ids)).order_by(col(Member.id))
-    session.exec(query.with_for_update()).all()
+) -> int:
+    """Make a task for every member who has none; gives how many. Locks the members in id order."""
+    session.connection().execute(_LOCK, {"members": id_array(member_ids)})
+    prospects = look(session, campaign, _without_task(session, campaign, member_ids), now=now)
+    plans = [_plan(*found) for found in _begin(session, campaign, prospects, now)]
+    chunk = _read(session, campaign, plans, words, now)
+    _write_words(plans, chunk, words)
+    _suppress(session, plans, now)
+    guides = [plan.prospect.guide_id for plan in plans if plan.prospect.guide_id is not None]
+    shares = assign.assignments_of(session, campaign.id, guides, now=now)
+    copy_rows(session, CareTask.__tablename__, _COLUMNS, _rows(campaign, plans, chunk, shares, now))
+    return len(plans)
 
 
 def _without_task(session: Session, campaign: Campaign, member_ids: Sequence[int]) -> list[int]:
     """A merge since an earlier chunk may have handed the task of another row to one of these."""
+    if not member_ids:
+        return []
+    # A span, not a list: while a table grows its statistics lag, and a list can mean a full scan.
     query = select(CareTask.member_id).where(
-        CareTask.campaign_id == campaign.id, facts.among(CareTask.member_id, member_ids)
+        CareTask.campaign_id == campaign.id,
+        col(CareTask.member_id).between(min(member_ids), max(member_ids)),
     )
     served = set(session.exec(query).all())
     return [member_id for member_id in member_ids if member_id not in served]
 
 
-def _look(
-    session: Session, campaign: Campaign, member_ids: Sequence[int], now: datetime
-) -> list[_Prospect]:
-    """Ask the gate who may speak to whom, without a trace."""
-    choices = assign.choose(session, campaign.id, member_ids)
-    voices = {member_id: voice(choices.get(member_id)) for member_id in member_ids}
-    wishes = [
-        asks.first_look(campaign, member_id, guide_id=guide_id, occasion="launch")
-        for member_id, guide_id in voices.items()
-    ]
-    return [
-        _Prospect(
-            found.member_id,
-            None if _is_mute(found) else voices[found.member_id],
-            found.outcome is Outcome.WITHHOLD,
-        )
-        for found in gate.dry_run(session, wishes, now=now)
-    ]
+def _begin(
+    session: Session, campaign: Campaign, prospects: Sequence[Prospect], now: datetime
+) -> Iterator[tuple[Prospect, datetime]]:
+    """Spread the tasks over the days of their guides; what is too much for one is the shop's."""
+    takes_time = {found.member_id: found.guide_id for found in prospects if not found.hopeless}
+    guides = [guide_id for guide_id in takes_time.values() if guide_id is not None]
+    beginnings = iter(load.beginnings(session, campaign, guides, now=now))
+    for found in prospects:
+        begins_at = next(beginnings) if takes_time.get(found.member_id) is not None else now
+        if begins_at is None:
+            yield replace(found, guide_id=None), now
+        else:
+            yield found, begins_at
 
 
-def _is_mute(found: gate.Forecast) -> bool:
-    """Whether a guide would never be let through, but the brand would."""
-    reasons = (*found.verdict.violations, *found.verdict.passed_over)
-    return found.outcome is not Outcome.WITHHOLD and any(
-        reason.channel is Channel.WECOM_BROADCAST and reason.retry_at is None for reason in reasons
-    )
+def _plan(prospect: Prospect, begins_at: datetime) -> _Plan:
+    """A task for a guide or a shop that can write to the member; else one that falls back."""
+    is_in_hands = prospect.guide_id is not None or prospect.shop_id is not None
+    state = TaskState.ASSIGNED if is_in_hands else TaskState.PLANNED
+    return _Plan(prospect, begins_at, state, token=new_token())
 
 
 def _read(
-    session: Session,
-    campaign: Campaign,
-    prospects: Sequence[_Prospect],
-    words: Words,
-    now: datetime,
+    session: Session, campaign: Campaign, plans: Sequence[_Plan], words: Words, now: datetime
 ) -> _Chunk:
+    prospects = [plan.prospect for plan in plans]
     known = drafts.facts_of(session, [found.member_id for found in prospects], now=now)
     favourites = {member_id: facts.favourites for member_id, facts in known.items()}
     guides = {found.guide_id for found in prospects if found.guide_id is not None}
-    hopeful = [found.member_id for found in prospects if not found.is_hopeless]
+    hopeful = [found.member_id for found in prospects if found.hopeless is None]
     return _Chunk(
         known,
         picks.picks_for(session, favourites, words.best),
@@ -162,74 +166,70 @@ def _give_coupons(
     )
 
 
-def _task(
-    campaign: Campaign, prospect: _Prospect, chunk: _Chunk, words: Words, now: datetime
-) -> CareTask:
-    """A task for a guide who can write to the member; else one that falls back at once."""
-    guide_id, member_id = prospect.guide_id, prospect.member_id
-    task = CareTask(
-        campaign_id=campaign.id,
-        member_id=member_id,
-        token=new_token(),
-        guide_id=guide_id,
-        state=TaskState.PLANNED if guide_id is None else TaskState.ASSIGNED,
-        deadline_at=now if guide_id is None else campaign.deadline_at,
-        created_at=now,
-        moved_at=now,
-        picks=[pick.product_id for pick in chunk.goods[member_id]],
-        reason=drafts.reason(chunk.facts[member_id]),
-    )
-    try:
-        task.draft = _draft(task, chunk, words)
-    except BadPiece:
-        task.state, task.state_reason = TaskState.SUPPRESSED, _NO_WORDS
-    return task
+def _write_words(plans: Sequence[_Plan], chunk: _Chunk, words: Words) -> None:
+    rows = [_variables(plan, chunk, words) for plan in plans]
+    for plan, draft in zip(plans, pieces.render_many(words.piece.text, rows), strict=True):
+        if draft is None:
+            plan.state, plan.state_reason = TaskState.SUPPRESSED, _NO_WORDS
+        else:
+            plan.draft = draft
 
 
-def _draft(task: CareTask, chunk: _Chunk, words: Words) -> str:
-    goods = chunk.goods[task.member_id]
-    has_coupon = words.plan is not None and task.member_id in chunk.coupons
-    variables = drafts.variables(
-        chunk.facts[task.member_id],
-        words.house if task.guide_id is None else chunk.speakers[task.guide_id],
+def _variables(plan: _Plan, chunk: _Chunk, words: Words) -> pieces.MemberVariables:
+    member_id, guide_id = plan.prospect.member_id, plan.prospect.guide_id
+    goods = chunk.goods[member_id]
+    has_coupon = words.plan is not None and member_id in chunk.coupons
+    return drafts.variables(
+        chunk.facts[member_id],
+        words.house if guide_id is None else chunk.speakers[guide_id],
         product=goods[0].name if goods else "",
         coupon=words.plan.name if words.plan is not None and has_coupon else "",
-        link=f"{words.public_url}/m/picks/{task.token}",
+        link=f"{words.public_url}/m/picks/{plan.token}",
     )
-    return pieces.render(words.piece.text, variables)
 
 
-def _assign(session: Session, campaign: Campaign, tasks: Sequence[CareTask], now: datetime) -> None:
-    """Give every guide of the chunk an assignment, the same one in every chunk."""
-    guide_ids = sorted({task.guide_id for task in tasks if task.guide_id is not None})
-    if not guide_ids:
-        return
-    rows = [
-        {"token": new_token(), "campaign_id": campaign.id, "guide_id": guide, "created_at": now}
-        for guide in guide_ids
-    ]
-    upsert = postgresql.insert(Assignment).values(rows).on_conflict_do_nothing()
-    session.connection().execute(upsert)
-    assignments = assign.assignments_of(session, campaign.id)
-    for task in tasks:
-        if task.guide_id is not None:
-            task.assignment_id = assignments[task.guide_id].id
-
-
-def _suppress(
-    session: Session, campaign: Campaign, tasks: Sequence[CareTask], now: datetime
-) -> None:
+def _suppress(session: Session, plans: Sequence[_Plan], now: datetime) -> None:
     """End the tasks that no channel may carry before the deadline, each with its rule.
 
     They are asked for real, so that the touch log holds the reason of every silence.
     """
-    wishes = [
-        asks.first_look(campaign, task.member_id, guide_id=task.guide_id, occasion="launch")
-        for task in tasks
-    ]
-    for task, touch in zip(tasks, gate.ask_many(session, wishes, now=now), strict=True):
+    hopeless = [plan for plan in plans if plan.prospect.hopeless is not None]
+    wishes = [plan.prospect.hopeless for plan in hopeless if plan.prospect.hopeless is not None]
+    for plan, touch in zip(hopeless, gate.ask_many(session, wishes, now=now), strict=True):
         if touch.state is TouchState.WITHHELD:
-            task.state, task.state_reason = TaskState.SUPPRESSED, first_rule(touch)
+            plan.state, plan.state_reason = TaskState.SUPPRESSED, first_rule(touch)
         else:
             # Something opened since the dry run: the task lives, and this touch was only a look.
             gate.release(session, touch.id, reason="only_a_look", now=now)
+
+
+def _rows(
+    campaign: Campaign,
+    plans: Sequence[_Plan],
+    chunk: _Chunk,
+    shares: Mapping[int, int],
+    now: datetime,
+) -> Iterator[tuple[object, ...]]:
+    """The tasks in the order of the columns; what nobody has in hands is due at once."""
+    deadline_at, made_at = campaign.deadline_at.isoformat(), now.isoformat()
+    for plan in plans:
+        found = plan.prospect
+        goods = [pick.product_id for pick in chunk.goods[found.member_id]]
+        is_in_hands = plan.state is TaskState.ASSIGNED
+        yield (
+            plan.token,
+            campaign.id,
+            None if found.guide_id is None else shares[found.guide_id],
+            found.guide_id,
+            found.shop_id if found.guide_id is None else None,
+            found.member_id,
+            plan.state.value,
+            plan.state_reason,
+            drafts.reason(chunk.facts[found.member_id]),
+            plan.draft,
+            str(goods),
+            deadline_at if is_in_hands else made_at,
+            None if plan.begins_at == now else plan.begins_at,
+            made_at,
+            made_at,
+        )

@@ -1,13 +1,15 @@
 """A care task's way: opened, edited, sent or skipped by the guide; then settled and answered."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
 from content.pieces import MAX_BYTES
 from fatigue import facts, gate
-from guide_tasks import asks
+from guide_tasks import again, asks, tasks
 from guide_tasks.fallback import fall_back, first_rule
+from store import orders_due, visibility
 from store.audit import note
 from store.campaigns import (
     REACHED,
@@ -25,6 +27,7 @@ from store.touches import Channel, Evidence, Touch, TouchState
 # A member who writes within a week of a touch is taken to answer it.
 REPLY_WINDOW = timedelta(days=7)
 _UNANSWERED = frozenset({TaskState.SENT, TaskState.DELIVERED})
+_UNSEEN = frozenset({TaskState.ASSIGNED, TaskState.REASSIGNED, TaskState.SNOOZED})
 # How long a slot is held for a worker to come; a guide's word is not lost in a short outage.
 _GUIDE_LEASE_MINUTES = 60
 
@@ -45,11 +48,34 @@ class TooLate(WrongState):
         super().__init__("care task", "past its deadline", TaskState.SENDING)
 
 
+class HandedOn(WrongState):
+    """The task went to another guide in this moment."""
+
+    def __init__(self) -> None:
+        super().__init__("care task", "in a colleague's hands", "changed")
+
+
+class BadPause(Refusal):
+    """A task cannot wait for an instant that is over, or that is past its deadline."""
+
+    def __init__(self, deadline_at: datetime) -> None:
+        self.deadline_at = deadline_at
+        super().__init__("until: a task waits until some time before its deadline.")
+
+
 def task_of_guide(session: Session, token: str, guide_id: int) -> CareTask:
-    """The task behind `token`, if it is this guide's own."""
-    task = session.exec(select(CareTask).where(CareTask.token == token)).first()
+    """The task behind `token`, if it is the own one of this guide, who is in post."""
+    seen = select(CareTask).where(CareTask.token == token, visibility.sees_task(guide_id))
+    task = session.exec(seen).first()
     if task is None or task.guide_id != guide_id:
         raise NotFound("There is no such care task for this guide.")
+    return task
+
+
+def own_locked(session: Session, token: str, guide_id: int) -> CareTask:
+    """The same with its member and itself locked, and read again under the locks."""
+    task = task_of_guide(session, token, guide_id)
+    _lock(session, task)
     return task
 
 
@@ -65,7 +91,8 @@ def open_assignment(session: Session, token: str, guide_id: int, *, now: datetim
 def see(session: Session, task: CareTask, *, now: datetime) -> None:
     """The guide looked at the task."""
     _lock(session, task)
-    if task.state is TaskState.ASSIGNED:
+    waits = task.waits_until is not None and task.waits_until > now
+    if task.state in _UNSEEN and not (task.state is TaskState.SNOOZED and waits):
         move_task(task, TaskState.SEEN, now=now)
 
 
@@ -85,33 +112,79 @@ def edit(session: Session, task: CareTask, text: str, *, now: datetime) -> None:
 def skip(session: Session, task: CareTask, why: str, *, now: datetime) -> None:
     """The guide leaves this member alone, and says why."""
     _lock(session, task)
+    if task.state not in WITH_GUIDE:
+        raise WrongState("care task", task.state, TaskState.SKIPPED)
     move_task(task, TaskState.SKIPPED, reason=why, now=now)
 
 
+def snooze(session: Session, task: CareTask, until: datetime, *, now: datetime) -> None:
+    """The guide will come back to it: lists leave it out until then; its deadline stays."""
+    _lock(session, task)
+    if task.state not in WITH_GUIDE:
+        raise WrongState("care task", task.state, TaskState.SNOOZED)
+    if not now < until < task.deadline_at:
+        raise BadPause(task.deadline_at)
+    move_task(task, TaskState.SNOOZED, now=now)
+    task.waits_until = until
+
+
 def _lock(session: Session, task: CareTask) -> None:
-    """Lock the member, then the task, and read it anew; earlier changes are written first."""
-    facts.lock(session, [task.member_id])
-    session.refresh(task, with_for_update=True)
+    """Lock the member, then the task; refuses a task that another guide has been given meanwhile.
+
+    Who loaded the task has made sure that it is theirs: only a change of hands can part them.
+    """
+    guide_id = task.guide_id
+    tasks.lock(session, task)
+    if task.guide_id != guide_id:
+        raise HandedOn
 
 
 def send(session: Session, task: CareTask, *, actor: str, now: datetime) -> Touch:
     """The guide taps send: ask the gate, then hand over to delivery. Tapping twice is one touch.
 
-    A touch that is deferred is sent by itself once its rules open; a withheld one ends the task.
-    Locks the member and the task. Refuses with `TooLate` once the deadline has passed.
+    A touch that is deferred is sent by itself once its rules open; a withheld one gives the word to
+    the brand, as far as it may speak. Locks the member and the task. Refuses with `TooLate` once
+    the deadline has passed.
     """
     _lock(session, task)
     wish = asks.by_guide(session.get_one(Campaign, task.campaign_id), task)
     if task.state is TaskState.SENDING:
         return _touch(session, wish.key)
-    if task.state not in WITH_GUIDE:
-        raise WrongState("care task", task.state, TaskState.SENDING)
-    if task.deadline_at <= now:
-        raise TooLate(task.deadline_at)
+    _need_open(task, now)
     touch = gate.ask(session, wish, now=now, lease_minutes=_GUIDE_LEASE_MINUTES)
     _after_ask(session, task, touch, now)
     note(session, actor, "task.send", subject=f"care_task:{task.id}", now=now)
     return touch
+
+
+def report(
+    session: Session,
+    task: CareTask,
+    *,
+    actor: str,
+    channel: Channel = Channel.WECOM_SIDEBAR,
+    now: datetime,
+) -> Touch:
+    """The guide has told the member by hand and says so; it counts, even when over a cap.
+
+    The evidence is the guide's word. Locks the member and the task.
+    """
+    _lock(session, task)
+    wish = asks.by_guide(session.get_one(Campaign, task.campaign_id), task, channel)
+    if task.state in REACHED:
+        return _touch(session, wish.key)
+    _need_open(task, now)
+    touch = gate.record(session, wish, channel=channel, sent_at=now, now=now)
+    move_task(task, TaskState.SENT, now=now)
+    note(session, actor, "task.report", subject=f"care_task:{task.id}", now=now)
+    return touch
+
+
+def _need_open(task: CareTask, now: datetime) -> None:
+    if task.state not in WITH_GUIDE:
+        raise WrongState("care task", task.state, TaskState.SENDING)
+    if task.deadline_at <= now:
+        raise TooLate(task.deadline_at)
 
 
 def advise(session: Session, task: CareTask, *, now: datetime) -> gate.Forecast:
@@ -127,7 +200,7 @@ def _touch(session: Session, key: str) -> Touch:
 
 def _after_ask(session: Session, task: CareTask, touch: Touch, now: datetime) -> None:
     if touch.state is TouchState.WITHHELD:
-        move_task(task, TaskState.SUPPRESSED, reason=first_rule(touch), now=now)
+        fall_back(session, [task], after_broadcast=True, why=first_rule(touch), now=now)
         return
     move_task(task, TaskState.SENDING, now=now)
     if touch.state is TouchState.RESERVED:
@@ -137,37 +210,64 @@ def _after_ask(session: Session, task: CareTask, touch: Touch, now: datetime) ->
 def touch_settled(session: Session, touch: Touch, *, now: datetime) -> None:
     """Delivery or the gate has ended a touch: carry that over to its care task.
 
-    A guide's touch that failed for good, or that found the deadline passed while it waited, gives
-    the word to the brand's own channels.
+    A guide's touch that failed for good, that a rule closed or that found the deadline passed while
+    it waited, gives the word to the brand's own channels; so does a broadcast of the brand that its
+    guide did not confirm.
     """
-    if touch.care_task_id is None:
-        return
-    task = session.get_one(CareTask, touch.care_task_id)
+    touches_settled(session, [touch], now=now)
+
+
+def touches_settled(session: Session, touches: Sequence[Touch], *, now: datetime) -> None:
+    """`touch_settled` for many, as if one by one in their order."""
+    reached = [touch for touch in touches if touch.state is TouchState.SENT]
+    since: dict[int, datetime] = {}
+    for touch in reached:
+        at = touch.counted_at or now
+        since[touch.member_id] = min(at, since.get(touch.member_id, at))
+    orders_due.reopen_all(session, since)
+    for touch in touches:
+        if touch.care_task_id is not None:
+            _carry_over(session, session.get_one(CareTask, touch.care_task_id), touch, now)
+
+
+def _carry_over(session: Session, task: CareTask, touch: Touch, now: datetime) -> None:
     # To refresh a row is to forget what was changed and not yet written.
     session.flush()
     session.refresh(task, with_for_update=True)
-    is_guides = touch.channel is Channel.WECOM_BROADCAST
+    if task.state is TaskState.SENT:
+        _confirm(task, touch, now)
+    needs_hand = touch.channel not in asks.BY_ITSELF and not again.carries(task, touch)
+    is_guides = needs_hand and touch.key != asks.broadcast_key(task)
     if task.state is not (TaskState.SENDING if is_guides else TaskState.FELL_BACK):
         return
-    if is_guides and _came_too_late(touch):
-        fall_back(session, [task], now=now)
-        return
-    _follow(task, touch, now)
-    if is_guides and touch.state is TouchState.FAILED:
-        fall_back(session, [task], now=now)
+    if needs_hand and touch.state in {TouchState.FAILED, TouchState.WITHHELD}:
+        _word_to_brand(session, task, touch, now)
+    else:
+        _follow(task, touch, now)
 
 
-def _came_too_late(touch: Touch) -> bool:
+def _word_to_brand(session: Session, task: CareTask, touch: Touch, now: datetime) -> None:
+    if touch.state is TouchState.FAILED:
+        move_task(task, TaskState.FAILED, reason=touch.failure or "", now=now)
     rules = [violation["rule"] for violation in touch.verdict.get("violations", [])]
-    return touch.state is TouchState.WITHHELD and "past_deadline" in rules
+    why = "" if touch.state is TouchState.FAILED or "past_deadline" in rules else first_rule(touch)
+    # A guide who came too late can still confirm a broadcast of the brand.
+    is_late = "past_deadline" in rules and task.state is TaskState.SENDING
+    fall_back(session, [task], after_broadcast=not is_late, why=why, now=now)
+
+
+def _confirm(task: CareTask, touch: Touch, now: datetime) -> None:
+    """The platform's word may also come when the task is taken for sent already."""
+    if touch.state is TouchState.SENT and touch.evidence is Evidence.PLATFORM:
+        move_task(task, TaskState.DELIVERED, now=now)
 
 
 def _follow(task: CareTask, touch: Touch, now: datetime) -> None:
+    task.fallback_until = None if touch.state is TouchState.SENT else task.fallback_until
     match touch.state:
         case TouchState.SENT:
             move_task(task, TaskState.SENT, now=now)
-            if touch.evidence is Evidence.PLATFORM:
-                move_task(task, TaskState.DELIVERED, now=now)
+            _confirm(task, touch, now)
         case TouchState.FAILED:
             move_task(task, TaskState.FAILED, reason=touch.failure or "", now=now)
         case TouchState.WITHHELD:

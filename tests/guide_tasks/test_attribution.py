@@ -7,6 +7,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from guide_tasks import attribution
+from guide_tasks.commissions import RETURN_DAYS
 from store import merges, orders
 from store.attributions import Attribution, Commission, CommissionState
 from store.campaigns import CareTask, TaskState
@@ -314,7 +315,7 @@ def test_commissions_are_confirmed_when_nothing_can_come_back_any_more(
         attribute(session, kept, now=now)
         refund(session, kept, 10_000, now=now)
         attribute(session, kept, now=now)
-    ends = now + timedelta(days=attribution.RETURN_DAYS)
+    ends = now + timedelta(days=RETURN_DAYS)
 
     early = attribution.confirm_due(database, now=ends - _SECOND)
     due = attribution.confirm_due(database, now=ends)

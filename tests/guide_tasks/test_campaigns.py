@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event, func
 from sqlmodel import Session, select
 
 from fatigue import gate
-from guide_tasks import campaigns
+from guide_tasks import assign, campaigns, looking
 from guide_tasks.audience import BadAudience
 from guide_tasks.campaigns import CampaignForm, DeadlinePassed
 from store.audit import AuditEntry
@@ -86,11 +86,11 @@ def test_a_draft_that_cannot_be_launched_is_refused(
     assert session.exec(select(func.count()).select_from(Campaign)).one() == 0
 
 
-@pytest.mark.parametrize("channel", [Channel.WECOM_APP, Channel.WECOM_BROADCAST])
-def test_a_fallback_channel_must_need_no_hand(
+@pytest.mark.parametrize("channel", [Channel.WECOM_APP, Channel.SMS])
+def test_a_fallback_channel_must_be_one_that_the_brand_can_begin(
     session: Session, now: datetime, channel: Channel
 ) -> None:
-    with pytest.raises(ValidationError, match="wechat_notice, wechat_service"):
+    with pytest.raises(ValidationError, match="wechat_notice, wechat_service, wecom_broadcast"):
         a_form(session, now=now, fallback_channels=(channel,))
 
 
@@ -118,7 +118,7 @@ def test_forecast_says_for_everybody_what_asking_would_do(session: Session, now:
     forecast = campaigns.forecast(session, campaign, now=now)
 
     ids = sorted(session.exec(campaigns.audience_ids(campaign, now=now)).all())
-    asked = gate.ask_many(session, campaigns.first_looks(session, campaign, ids), now=now)
+    asked = gate.ask_many(session, _first_looks(session, campaign, ids, now), now=now)
     states = [touch.state.value for touch in asked]
     assert (forecast.reached, forecast.deferred, forecast.withheld) == (
         states.count("reserved"),
@@ -126,6 +126,13 @@ def test_forecast_says_for_everybody_what_asking_would_do(session: Session, now:
         states.count("withheld"),
     )
     assert forecast == campaigns.Forecast(2, 1, 2, {"daily_cap": 1, "no_consent": 2})
+
+
+def _first_looks(
+    session: Session, campaign: Campaign, ids: list[int], now: datetime
+) -> list[gate.Ask]:
+    choices = assign.choose(session, campaign.id, ids, now=now)
+    return looking.first_looks(campaign, ids, choices, occasion="forecast")
 
 
 def _mixed_house(session: Session, now: datetime) -> Campaign:

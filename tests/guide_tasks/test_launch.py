@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, func
+from sqlalchemy import delete, event, func, update
 from sqlmodel import Session, col, select
 
 from guide_tasks import launch, making
@@ -28,6 +28,7 @@ from store.coupons import Coupon, CouponPlan
 from store.db import Database
 from store.errors import WrongState
 from store.jobs import Job
+from store.launches import LaunchChunk
 from store.members import IdentityChannel, Member, MemberStatus
 from store.notices import Notice
 from store.organisation import Guide, Shop
@@ -108,6 +109,7 @@ def test_chance_depends_on_campaign_and_member_alone(session: Session, now: date
     first = arms(session, one)
     # The same draw again, as after a restore from a backup.
     session.exec(delete(AudienceMember))
+    session.exec(delete(LaunchChunk))
     one.state = CampaignState.DRAFT
     session.flush()
 
@@ -371,9 +373,10 @@ def test_the_coupon_goes_once_to_whom_it_can_be_told(database: Database, now: da
 
 
 def _begin_again(database: Database, campaign_id: int) -> None:
-    """As if the first worker's nudge came twice."""
+    """As if nobody had written down what was done."""
     with database.transaction() as session:
         session.get_one(Campaign, campaign_id).state = CampaignState.LAUNCHING
+        session.exec(update(LaunchChunk).values(done_at=None))
 
 
 def test_who_comes_after_the_last_coupon_gets_words_without_one(
@@ -421,12 +424,12 @@ def _crash_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
     done = 0
     act = making.make_tasks
 
-    def make_tasks(*args: Any, **more: Any) -> None:
+    def make_tasks(*args: Any, **more: Any) -> int:
         nonlocal done
         if done == chunks:
             raise Crash
-        act(*args, **more)
         done += 1
+        return act(*args, **more)
 
     monkeypatch.setattr(making, "make_tasks", make_tasks)
 

@@ -12,15 +12,16 @@ from fatigue.rules import Outcome
 from guide_tasks import progress
 from guide_tasks.progress import BadText, TooLate
 from store import consents
-from store.campaigns import Assignment, CareTask, TaskState
+from store.campaigns import WITH_GUIDE, Assignment, CareTask, TaskState
 from store.errors import NotFound, WrongState
 from store.jobs import Job
+from store.organisation import GuideStatus
 from store.touches import Channel, Evidence, Touch, TouchState
 from tests.builders import a_guide, a_member, a_touch
 from tests.guide_tasks.people import a_customer, a_task, running, write_in
 from tests.times import at
 
-OPEN = [TaskState.ASSIGNED, TaskState.SEEN, TaskState.EDITED]
+OPEN = sorted(WITH_GUIDE)
 CLOSED = sorted(set(TaskState) - set(OPEN))
 
 
@@ -53,6 +54,16 @@ def test_a_guide_finds_own_tasks_only(session: Session, now: datetime) -> None:
         progress.task_of_guide(session, task.token, sun.id)
     with pytest.raises(NotFound):
         progress.task_of_guide(session, "unknown", wang.id)
+
+
+def test_who_has_left_finds_no_task_any_more(session: Session, now: datetime) -> None:
+    wang = a_guide(session)
+    task = a_task(session, wang, now=now)
+
+    wang.status = GuideStatus.LEFT
+
+    with pytest.raises(NotFound):
+        progress.task_of_guide(session, task.token, wang.id)
 
 
 def test_a_guide_opens_own_cards_only(session: Session, now: datetime) -> None:
