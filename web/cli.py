@@ -10,7 +10,7 @@ from store import migrate
 from store.clock import now
 from store.embedded import EmbeddedServerError
 from store.errors import Refusal
-from web import doctor, grasp, imports, introduce, run
+from web import doctor, grasp, imports, introduce, letters, people, run
 from web.entrance import read_settings, servers
 
 _GROUP = "zhiyin.commands"
@@ -85,7 +85,9 @@ for _command in (
     run.tick,
     imports.import_,
     grasp.understand,
+    letters.letters,
     *introduce.COMMANDS,
+    *people.COMMANDS,
 ):
     main.add_command(_command)
 

@@ -12,9 +12,13 @@ from store.jobs import Job
 LINES: dict[Job, timedelta] = {
     Job.SWEEP: timedelta(seconds=5),
     Job.PASS_DEADLINES: timedelta(seconds=5),
+    Job.LAUNCH_DUE: timedelta(seconds=5),
     Job.POLL_BROADCASTS: timedelta(seconds=5),
     Job.EXPIRE: timedelta(minutes=5),
+    Job.REMIND_GUIDES: timedelta(minutes=10),
     Job.TEND_HANDOVERS: timedelta(seconds=30),
+    Job.BEGIN_SYNCS: timedelta(minutes=5),
+    Job.MOVE_CONTACTS: timedelta(minutes=1),
     Job.CHECK_INVARIANTS: timedelta(hours=24),
 }
 _TICK_SECONDS = 1.0

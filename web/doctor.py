@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, select
 
-from store import accounts, migrate
+from store import accounts, circuits, directory, letters, migrate
 from store.accounts import Account, Platform
 from store.db import make_engine
 from store.embedded import Servers
@@ -71,6 +71,8 @@ def check_servers(
                 _migrations(servers.database_url),
                 _credentials(connection, settings.secret),
                 _clock(connection, now),
+                *_delivery(connection),
+                *_people(connection),
             ]
     except SQLAlchemyError as fault:
         first = str(fault).splitlines()[0]
@@ -169,6 +171,33 @@ def _credentials(connection: Connection, secret: str) -> Finding:
         return Finding("credentials", is_ok=True, says=says)
     says = ", ".join(f"{count} {platform}" for platform, count in counts.items())
     return Finding("credentials", is_ok=True, says=f"accounts that open: {says}.")
+
+
+def _delivery(connection: Connection) -> Iterator[Finding]:
+    """What a person should know of messages: paused ways, letters that wait."""
+    if not inspect(connection).has_table("letters"):
+        return
+    with Session(connection) as session:
+        for one in circuits.troubled(session):
+            says = f"{one.channel} of {one.account} is paused ({one.reason}); it tries by itself."
+            yield Finding("channel", is_ok=False, says=says)
+        waiting = letters.count_open(session)
+    if waiting:
+        says = f"{waiting} messages wait for a decision: zhiyin letters list, or /hq/letters."
+        yield Finding("letters", is_ok=False, says=says)
+    else:
+        yield Finding("letters", is_ok=True, says="no message waits for a decision.")
+
+
+def _people(connection: Connection) -> Iterator[Finding]:
+    """Guides of whom nobody knows whether they have left."""
+    if not inspect(connection).has_table("directory_entries"):
+        return
+    with Session(connection) as session:
+        missing = directory.missing(session)
+    if missing:
+        says = f"WeCom does not show {len(missing)} guides in post: zhiyin guide missing."
+        yield Finding("guides", is_ok=False, says=says)
 
 
 def _columns(connection: Connection) -> list[ReflectedColumn]:

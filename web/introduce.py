@@ -11,7 +11,7 @@ from fatigue import policies
 from store import accounts, api_keys, binding, clock
 from store.accounts import AccountForm, CallbackMode, Platform
 from store.coupons import CouponPlan
-from store.organisation import Brand, add_operator
+from store.organisation import Brand, OperatorRole, add_operator
 from web.entrance import read_settings, record
 from web.errors import first_problem
 
@@ -38,12 +38,20 @@ def brand(code: str, name: str, timezone: str) -> None:
 @click.command("operator")
 @click.argument("login")
 @click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in OperatorRole]),
+    help="viewer looks, operator runs campaigns, admin also changes the gate and sees mobiles."
+    " The first one is an admin.",
+)
 @click.password_option(help="Asked for when it is not given.")
-def operator(login: str, name: str, password: str) -> None:
+def operator(login: str, name: str, password: str, role: str | None) -> None:
     """Let a person into the HQ console; a known login gets the new name and password."""
+    wanted = OperatorRole(role) if role else None
     with record(read_settings()) as database, database.transaction() as session:
-        add_operator(session, login, name, password)
-    click.echo(f"{login} can log in at /hq.")
+        added = add_operator(session, login, name, password, role=wanted)
+        given = added.role
+    click.echo(f"{login} can log in at /hq, as {given}.")
 
 
 @click.command("account")

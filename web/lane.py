@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
-
-from fastapi.concurrency import run_in_threadpool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,6 +24,7 @@ class Lane(Generic[Item, Result]):
         most: int = 32,
     ) -> None:
         self._act, self._hands, self._most = act, hands, most
+        self._threads = ThreadPoolExecutor(hands)
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._busy: set[asyncio.Task[None]] = set()
 
@@ -42,13 +42,16 @@ class Lane(Generic[Item, Result]):
         while self._waiting:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             try:
-                results = await run_in_threadpool(self._act, [item for item, _ in batch])
+                results = await self._done([item for item, _ in batch])
             except Exception as fault:  # noqa: BLE001 -- every one of the batch must hear of it
                 _settle(batch, fault)
             else:
                 for (_, future), result in zip(batch, results, strict=True):
                     if not future.done():
                         future.set_result(result)
+
+    async def _done(self, items: Sequence[Item]) -> Sequence[Result]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._act, items)
 
 
 def _settle(batch: Sequence[tuple[object, asyncio.Future[Result]]], fault: Exception) -> None:

@@ -16,6 +16,8 @@ from store.jobs import Job
 log = logging.getLogger(__name__)
 
 QUEUE = "zhiyin"
+# A new friend is welcomed within 20 seconds, or never (wecom.md §4.2).
+_FIRST = frozenset({Job.HEAR_WECOM})
 # Long enough for a launch of a million members; everything else takes seconds.
 _TIMEOUT_SECONDS = 3600
 # Who has worked longer on a job is taken for dead: rq itself would wait out the time-out, and a
@@ -65,6 +67,7 @@ class Nudger:
             args=(job.value, row_id),
             job_id=job_id,
             unique=True,
+            at_front=job in _FIRST,
             timeout=_TIMEOUT_SECONDS,
             result_ttl=0,
             failure_ttl=0,
@@ -75,6 +78,8 @@ class Nudger:
         try:
             found = QueuedJob.fetch(job_id, self._queue.connection, serializer=JSONSerializer)
         except NoSuchJobError:
+            # Redis was emptied in the middle of it, and a heartbeat wrote a bit of it anew.
+            self._queue.connection.delete(QueuedJob.key_for(job_id))
             return True
         began = found.started_at or self._dropped_at(found)
         if began is None or clock.real() - began < self._patience:

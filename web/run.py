@@ -13,7 +13,7 @@ import uvicorn
 from bot import understanding
 from store import migrate
 from web import cron, wiring, worker
-from web.app import create_app
+from web.app import create_app, warm
 from web.entrance import read_settings, servers
 from web.parts import Parts
 from web.queue import Nudger, make_queue
@@ -43,6 +43,7 @@ def serve(host: str, port: int) -> None:
             # The first person who writes freely should not wait for the model to open.
             threading.Thread(target=understanding.warm, daemon=True).start()
         app = create_app(parts)
+        warm(app)
         # What is there now stays for good: the collector need not walk through it again and again.
         gc.freeze()
         uvicorn.run(

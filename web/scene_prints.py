@@ -11,6 +11,7 @@ from sqlalchemy import func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
+from store.accounts import Account, Platform
 from store.campaigns import Campaign
 from store.coupons import CouponPlan
 from store.organisation import Guide, Shop
@@ -54,6 +55,8 @@ class Chosen:
     kind: SceneKind | None = None
     shop: str = ""
     after: str = ""
+    # WeCom draws its codes itself, so that only those of WeChat can be drawn here.
+    platform: Platform = Platform.WECHAT
 
 
 def drawn(url: str, form: Form) -> bytes:
@@ -86,6 +89,8 @@ def _query(chosen: Chosen) -> Any:
         .outerjoin(Shop, col(Shop.id) == at_shop)
         .outerjoin(Campaign, col(Campaign.id) == Scene.campaign_id)
         .outerjoin(CouponPlan, col(CouponPlan.id) == Campaign.coupon_plan_id)
+        .join(Account, col(Account.id) == Scene.account_id)
+        .where(col(Account.platform) == chosen.platform)
         .order_by(col(Scene.id))
     )
     if chosen.kind is not None:

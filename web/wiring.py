@@ -7,11 +7,16 @@ from datetime import datetime
 from redis import Redis
 
 from bot import llm, routes
+from bot.channels.base import Channel as Way
 from bot.channels.sms import Sms, SmsAccess
+from bot.channels.sms_touch import SmsTouch
 from bot.channels.wechat_custom import WechatService
 from bot.channels.wechat_notice import WechatNotice
+from bot.channels.wechat_template import WechatTemplate
 from bot.channels.wecom_app import WecomApp
 from bot.channels.wecom_broadcast import WecomBroadcast
+from bot.channels.wecom_sidebar import WecomSidebar
+from bot.channels.wecom_welcome import WecomWelcome
 from bot.handlers import free_words
 from bot.llm import ModelAccess
 from bot.wechat.client import WechatClients
@@ -19,7 +24,6 @@ from bot.wecom.client import WecomClients
 from store import clock
 from store.db import Database, make_engine
 from store.settings import Settings
-from store.touches import Channel
 from web.parts import Parts
 from web.queue import Nudger, make_queue
 from web.sessions import Sessions
@@ -55,6 +59,7 @@ def _parts(settings: Settings, database: Database, redis: Redis, pace: Redis, ti
         settings.wechat_api_url, pace, settings.secret, daily_factor=settings.wechat_daily_factor
     )
     wecom = WecomClients(settings.wecom_api_url, pace, settings.secret)
+    sms = sms_of(settings)
     return Parts(
         settings=settings,
         database=database,
@@ -63,15 +68,23 @@ def _parts(settings: Settings, database: Database, redis: Redis, pace: Redis, ti
         clock=tick,
         wechat=wechat,
         wecom=wecom,
-        sms=sms_of(settings),
+        sms=sms,
         makers={free_words.ASK_MODEL: llm.maker(database, _model(settings), routes.HANDLERS)},
-        channels={
-            Channel.WECHAT_SERVICE: WechatService(wechat),
-            Channel.WECHAT_NOTICE: WechatNotice(wechat),
-            Channel.WECOM_BROADCAST: WecomBroadcast(wecom),
-            Channel.WECOM_APP: WecomApp(wecom),
-        },
+        channels={way.name: way for way in _ways(wechat, wecom, sms)},
     )
+
+
+def _ways(wechat: WechatClients, wecom: WecomClients, sms: Sms | None) -> Iterator[Way]:
+    """Every way out that this deployment has."""
+    yield WechatService(wechat)
+    yield WechatNotice(wechat)
+    yield WechatTemplate(wechat)
+    yield WecomBroadcast(wecom)
+    yield WecomSidebar()
+    yield WecomWelcome(wecom)
+    yield WecomApp(wecom)
+    if sms is not None:
+        yield SmsTouch(sms)
 
 
 def _model(settings: Settings) -> ModelAccess:

@@ -6,21 +6,51 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from redis import Redis
-from rq import SimpleWorker
+from redis.client import Pipeline
+from rq import Queue, SimpleWorker, worker_registration
+from rq.exceptions import InvalidJobOperation
+from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from bot import delivery, handing_over, notifying, scene_codes
+from bot import delivery, handing_over, notifying, scene_codes, stopping
 from bot.late import send_answer, sweep_answers
-from fatigue import audit
-from guide_tasks import attribution, deadlines, launch
-from store import codes, coupons, gifts, late, notices, points, scenes, silences
+from bot.people import cards as people_cards
+from bot.people import events, moving, steps, syncs, ways
+from bot.reconciling import reconcile
+from fatigue import audit, holding, replaying
+from guide_tasks import (
+    attribution,
+    deadlines,
+    departures,
+    giving_way,
+    launch,
+    nudging,
+    scheduling,
+    tasks,
+)
+from store import (
+    codes,
+    contacts,
+    coupons,
+    gifts,
+    inbound,
+    late,
+    notices,
+    points,
+    scenes,
+    silences,
+    sync_runs,
+)
+from store import departures as leaving
 from store.campaigns import Campaign, CampaignState
 from store.errors import whereabouts
 from store.jobs import Job, after_commit
 from store.orders import Order
+from store.policies import PolicyReplay, ReplayState
 from store.touches import Touch, TouchState
 from web.parts import Parts
 from web.queue import make_queue
@@ -33,12 +63,42 @@ _SWEEP_LIMIT = 500
 _AUDITED = timedelta(days=8)
 
 
+class _Worker(SimpleWorker):
+    """Outlives a Redis that is emptied, and remembers whether it was told to stop: rq also gives up
+    when Redis breaks off in a job.
+    """
+
+    is_told = False
+
+    def execute_job(self, job: QueuedJob, queue: Queue) -> None:
+        """Do one job. If Redis has forgotten it meanwhile, it is done all the same."""
+        try:
+            super().execute_job(job, queue)
+        except InvalidJobOperation:
+            log.warning("Redis was emptied while a job was done: %s", job.id)
+            self.connection.delete(job.key)
+            self.set_state(WorkerStatus.IDLE)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Be there, also for a Redis that has forgotten who works for it."""
+        super().heartbeat(timeout, pipeline)
+        worker_registration.register(self, pipeline)
+
+    def handle_warm_shutdown_request(self) -> None:
+        """SIGTERM or Ctrl-C has come."""
+        self.is_told = True
+
+
 def work(parts: Parts, redis: Redis) -> None:
-    """Serve the queue until told to stop; one process, one job at a time."""
+    """Serve the queue until told to stop; one process, one job at a time.
+
+    Ends as a failure when nobody told it to, so that a supervisor starts it again.
+    """
     _PARTS[:] = [parts]
-    queue = make_queue(redis)
-    worker = SimpleWorker([queue], connection=redis, serializer=JSONSerializer)
+    worker = _Worker([make_queue(redis)], connection=redis, serializer=JSONSerializer)
     worker.work(logging_level="WARNING")
+    if not worker.is_told:
+        raise SystemExit("The queue broke off in the middle; start the worker again.")
 
 
 def run(job: str, row_id: int) -> None:
@@ -59,6 +119,24 @@ def _launch(parts: Parts, campaign_id: int) -> None:
     launch.run(parts.database, campaign_id, public_url=url, now=parts.clock())
 
 
+def _make_scene(parts: Parts, row: int) -> None:
+    scene_codes.make(parts.database, parts.wechat, row, clock=parts.clock)
+    ways.make(parts.database, parts.wecom, row, clock=parts.clock)
+
+
+def _hear_wecom(parts: Parts, row: int) -> None:
+    url = parts.settings.public_url
+    welcome = events.hear(parts.database, row, public_url=url, clock=parts.clock)
+    if welcome is not None:
+        # Twenty seconds are too short to stand in line again.
+        delivery.deliver(parts.database, parts.channels, welcome, clock=parts.clock)
+
+
+def _begin_syncs(parts: Parts) -> None:
+    syncs.begin_due(parts.database, now=parts.clock())
+    ways.renew_due(parts.database, now=parts.clock())
+
+
 def _attribute(parts: Parts, order_id: int) -> None:
     url = parts.settings.public_url
     with parts.database.transaction() as session:
@@ -69,7 +147,7 @@ def _expire(parts: Parts, _row: int) -> None:
     now = parts.clock()
     while _expire_gifts(parts, now) >= gifts.MOST_AT_ONCE:
         pass
-    for act in (points.expire_due, coupons.expire_due, codes.expire_due):
+    for act in (points.expire_due, coupons.expire_due, codes.expire_due, holding.forget):
         with parts.database.transaction() as session:
             act(session, now)
     attribution.confirm_due(parts.database, now=now)
@@ -113,18 +191,37 @@ def _sweep(parts: Parts, _row: int) -> None:
         for job, query in _left_behind(parts.clock()).items():
             for row_id in session.exec(query.limit(_SWEEP_LIMIT)).all():
                 after_commit(session, job, row_id)
+        reserved = select(Touch.id).where(Touch.state == TouchState.RESERVED)
+        delivery.nudge(session, session.exec(reserved.limit(_SWEEP_LIMIT)).all())
     delivery.sweep(parts.database, now=parts.clock())
+    giving_way.tell(parts.database, now=parts.clock())
     sweep_answers(parts.database, now=parts.clock())
+
+
+def _pass_deadlines(parts: Parts) -> None:
+    tasks.hand_over_absent(parts.database, now=parts.clock())
+    deadlines.pass_due(parts.database, now=parts.clock())
+
+
+def _ask_after(parts: Parts) -> None:
+    delivery.poll_broadcasts(parts.database, parts.channels, clock=parts.clock)
+    stopping.stop_overdue(parts.database, parts.channels, clock=parts.clock)
+    reconcile(parts.database, parts.channels, clock=parts.clock)
 
 
 def _left_behind(now: datetime) -> dict[Job, SelectOfScalar[int]]:
     return {
         Job.LAUNCH_CAMPAIGN: select(Campaign.id).where(Campaign.state == CampaignState.LAUNCHING),
+        Job.HOLD_CAMPAIGN: scheduling.unheld(),
+        Job.REPLAY_POLICY: select(PolicyReplay.id).where(PolicyReplay.state == ReplayState.RUNNING),
         Job.SEND_ANSWER: late.waiting(now),
         Job.SEND_NOTICE: notices.waiting(now),
         Job.MAKE_SCENE: scenes.waiting(now),
+        Job.HEAR_WECOM: inbound.unheard(now),
+        Job.STEP_CONTACT: contacts.waiting(now),
+        Job.SYNC: sync_runs.waiting(now),
+        Job.HAND_OVER: leaving.waiting(),
         Job.ATTRIBUTE_ORDER: select(Order.id).where(col(Order.is_attribution_due)),
-        Job.DELIVER_TOUCH: select(Touch.id).where(Touch.state == TouchState.RESERVED),
     }
 
 
@@ -132,24 +229,44 @@ _ACTS: Mapping[Job, Callable[[Parts, int], object]] = {
     Job.DELIVER_TOUCH: lambda parts, row: delivery.deliver(
         parts.database, parts.channels, row, clock=parts.clock
     ),
+    Job.DELIVER_WAITING: lambda parts, lane: delivery.deliver_waiting(
+        parts.database, parts.channels, lane, clock=parts.clock
+    ),
     Job.SEND_NOTICE: lambda parts, row: notifying.send_notice(
         parts.database, parts.channels, row, clock=parts.clock
     ),
     Job.SEND_ANSWER: lambda parts, row: send_answer(
         parts.desk, parts.wechat, parts.makers, row, clock=parts.clock
     ),
-    Job.MAKE_SCENE: lambda parts, row: scene_codes.make(
-        parts.database, parts.wechat, row, clock=parts.clock
-    ),
+    Job.MAKE_SCENE: _make_scene,
     Job.LAUNCH_CAMPAIGN: _launch,
+    Job.HOLD_CAMPAIGN: lambda parts, row: scheduling.hold_audience(
+        parts.database, row, now=parts.clock()
+    ),
+    Job.LAUNCH_DUE: lambda parts, _: scheduling.launch_due(parts.database, now=parts.clock()),
+    Job.REPLAY_POLICY: lambda parts, row: replaying.run(parts.database, row, now=parts.clock()),
     Job.ATTRIBUTE_ORDER: _attribute,
     Job.SWEEP: _sweep,
-    Job.PASS_DEADLINES: lambda parts, _: deadlines.pass_due(parts.database, now=parts.clock()),
-    Job.POLL_BROADCASTS: lambda parts, _: delivery.poll_broadcasts(
-        parts.database, parts.channels, now=parts.clock()
+    Job.PASS_DEADLINES: lambda parts, _: _pass_deadlines(parts),
+    Job.REMIND_GUIDES: lambda parts, _: nudging.remind_due(
+        parts.database, public_url=parts.settings.public_url, now=parts.clock()
     ),
+    Job.POLL_BROADCASTS: lambda parts, _: _ask_after(parts),
     Job.CHECK_INVARIANTS: _check_invariants,
     Job.EXPIRE: _expire,
+    Job.HEAR_WECOM: _hear_wecom,
+    Job.STEP_CONTACT: lambda parts, row: steps.step(
+        parts.database, parts.wecom, row, clock=parts.clock
+    ),
+    Job.SYNC: lambda parts, row: syncs.run(parts.database, parts.wecom, row, clock=parts.clock),
+    Job.BEGIN_SYNCS: lambda parts, _: _begin_syncs(parts),
+    Job.CHANGE_CARD: lambda parts, row: people_cards.change(
+        parts.database, parts.wecom, row, clock=parts.clock
+    ),
+    Job.HAND_OVER: lambda parts, row: departures.hand_over(parts.database, row, now=parts.clock()),
+    Job.MOVE_CONTACTS: lambda parts, _: moving.move_due(
+        parts.database, parts.wecom, clock=parts.clock
+    ),
     Job.TEND_HANDOVERS: lambda parts, _: handing_over.tend(
         parts.database, public_url=parts.settings.public_url, now=parts.clock()
     ),

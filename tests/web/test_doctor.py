@@ -5,12 +5,15 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from store import accounts, clock, migrate
+from store import accounts, circuits, clock, letters, migrate
 from store.accounts import AccountForm, Platform
+from store.circuits import Way
 from store.db import Database
 from store.embedded import Servers
 from store.organisation import Brand
 from store.settings import Settings
+from store.touches import Channel
+from tests.builders import a_member, a_touch
 from web import doctor
 from web.doctor import Finding
 
@@ -34,7 +37,9 @@ def test_doctor_is_content_when_all_is_well(own_servers: Servers) -> None:
     answers = _answers(own_servers)
 
     assert [one for one in answers.values() if not one.is_ok] == []
-    assert list(answers) == ["redis", "postgresql", "migrations", "credentials", "clock"]
+    assert list(answers) == [
+        *("redis", "postgresql", "migrations", "credentials", "clock", "letters")
+    ]
 
 
 def test_doctor_sends_for_migrations_when_the_database_is_new(
@@ -113,6 +118,21 @@ def test_doctor_sees_credentials_that_another_secret_sealed(
         False,
         "2 cannot be opened: set the ZHIYIN_SECRET_KEY that sealed them.",
     )
+
+
+def test_doctor_sees_a_paused_channel_and_a_message_that_waits(
+    own_servers: Servers, database: Database, now: datetime
+) -> None:
+    with database.transaction() as session:
+        lost = a_touch(session, a_member(session), now=now)
+        letters.write(session, {lost.id: "bad_content"}, now=now)
+        circuits.failed(session, Way("wx1", Channel.SMS), reason="busy", failures=5, now=now)
+
+    answers = _answers(own_servers)
+
+    assert answers["channel"].says == "sms of wx1 is paused (busy); it tries by itself."
+    assert answers["letters"].says.startswith("1 messages wait for a decision")
+    assert not answers["letters"].is_ok
 
 
 def _form(brand: Brand, platform: Platform) -> AccountForm:

@@ -64,7 +64,10 @@ def test_every_job_has_an_act() -> None:
 
 def test_the_clock_knows_only_jobs_without_a_row() -> None:
     with_row = {Job.DELIVER_TOUCH, Job.SEND_NOTICE, Job.LAUNCH_CAMPAIGN, Job.ATTRIBUTE_ORDER}
-    with_row |= {Job.SEND_ANSWER, Job.MAKE_SCENE}
+    with_row |= {Job.SEND_ANSWER, Job.MAKE_SCENE, Job.DELIVER_WAITING}
+
+    with_row |= {Job.HEAR_WECOM, Job.STEP_CONTACT, Job.SYNC, Job.HAND_OVER, Job.CHANGE_CARD}
+    with_row |= {Job.HOLD_CAMPAIGN, Job.REPLAY_POLICY}
 
     assert set(Job) - with_row == cron.LINES.keys()
 

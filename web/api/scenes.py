@@ -1,12 +1,14 @@
 """`/api/v1/scenes`: QR codes of shops, guides and campaigns, and how many came by them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from store import scene_subjects, scenes
+from store.accounts import Account, Platform
 from store.scene_subjects import SceneKind
 from store.scenes import LONGEST_DAYS, SceneState
 from web.api.batches import MAX_ITEMS, BatchAnswer, each, read
@@ -21,7 +23,8 @@ class SceneForm(BaseModel):
     """A code to have made.
 
     `key` is the shop's code, the guide's userid or the campaign's token; without `life_days` the
-    code is good for ever.
+    code is good for ever. A code of `wecom` makes whoever scans it a contact of the guide, or of
+    one of the shop's guides.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +32,16 @@ class SceneForm(BaseModel):
     kind: SceneKind
     key: str = Field(min_length=1, max_length=64)
     life_days: int | None = Field(default=None, ge=1, le=LONGEST_DAYS)
+    platform: Platform = Platform.WECHAT
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> Self:
+        """A code of WeCom has guides behind it, and no end."""
+        if self.platform is Platform.WECOM and self.kind is SceneKind.CAMPAIGN:
+            raise ValueError("A code of WeCom stands for a guide or a shop.")
+        if self.platform is Platform.WECOM and self.life_days is not None:
+            raise ValueError("A code of WeCom is good for ever; leave life_days out.")
+        return self
 
     @property
     def external_id(self) -> str:
@@ -87,7 +100,9 @@ def want_scenes(batch: SceneBatch, session: SessionDep, now: NowDep) -> BatchAns
 
     def want(form: SceneForm) -> str:
         about = scene_subjects.subject(session, form.kind, form.key)
-        wanted = scenes.want(session, about, life_days=form.life_days, now=now)
+        wanted = scenes.want(
+            session, about, life_days=form.life_days, platform=form.platform, now=now
+        )
         return "created" if wanted.is_new else "known"
 
     return each(session, read(batch.scenes, SceneForm), want)
@@ -97,11 +112,12 @@ def want_scenes(batch: SceneBatch, session: SessionDep, now: NowDep) -> BatchAns
 def list_scenes(
     session: SessionDep,
     kind: SceneKind | None = None,
+    platform: Platform = Platform.WECHAT,
     after: str = "",
     limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
 ) -> ScenePage:
     """The codes with how many followed and scanned through each."""
-    prints, more = listed(session, Chosen(kind, after=after), limit=limit)
+    prints, more = listed(session, Chosen(kind, after=after, platform=platform), limit=limit)
     return ScenePage(items=[SceneAnswer.model_validate(one) for one in prints], next=more)
 
 
@@ -112,6 +128,12 @@ def list_scenes(
     responses={200: {"content": {media: {} for media in MEDIA.values()}}},
 )
 def scene_picture(session: SessionDep, token: str, form: Form) -> Response:
-    """PNG or SVG, ready to print; refused with `scene_not_ready` until WeChat has made it."""
-    url = scenes.ready(session, token).url
+    """PNG or SVG, ready to print; refused with `scene_not_ready` until WeChat has made it.
+
+    For a code of WeCom this leads on to the picture that WeCom keeps.
+    """
+    scene = scenes.ready(session, token)
+    url = scene.url
+    if session.get_one(Account, scene.account_id).platform is Platform.WECOM:
+        return RedirectResponse(url)
     return Response(drawn(url, form), media_type=MEDIA[form])

@@ -1,4 +1,7 @@
-"""Who may see the console: an active operator with a session; everybody else goes to the log-in."""
+"""Who may see the console: an active operator with a session; everybody else goes to the log-in.
+
+What changes something asks for `ActorDep`; the gate's rules and whole mobiles for `AdminDep`.
+"""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -6,7 +9,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, HTTPException, Request
 
-from store.organisation import Operator, operator_by_id
+from store.organisation import Operator, OperatorRole, RoleTooLow, operator_by_id
 from web.deps import PartsDep, SessionDep
 from web.sessions import Door
 
@@ -33,3 +36,34 @@ def own_page(wanted: str) -> str:
 
 
 OperatorDep = Annotated[Operator, Depends(get_operator)]
+
+
+def get_actor(operator: OperatorDep) -> Operator:
+    """The operator, if they may change things; a viewer only looks."""
+    return _at_least(operator, OperatorRole.OPERATOR)
+
+
+def get_admin(operator: OperatorDep) -> Operator:
+    """The operator, if they rule the gate and may see whole mobiles."""
+    return _at_least(operator, OperatorRole.ADMIN)
+
+
+def may_act(operator: Operator) -> bool:
+    """Whether this operator may change things."""
+    return operator.role is not OperatorRole.VIEWER
+
+
+def may_rule(operator: Operator) -> bool:
+    """Whether this operator rules the gate and may see whole mobiles."""
+    return operator.role is OperatorRole.ADMIN
+
+
+def _at_least(operator: Operator, needed: OperatorRole) -> Operator:
+    ranks = list(OperatorRole)
+    if ranks.index(operator.role) < ranks.index(needed):
+        raise RoleTooLow(needed)
+    return operator
+
+
+ActorDep = Annotated[Operator, Depends(get_actor)]
+AdminDep = Annotated[Operator, Depends(get_admin)]

@@ -9,6 +9,8 @@ from sqlmodel import Session, col, select
 from content import drafts, picks, pieces
 from content.examples import EXAMPLE
 from content.pieces import all_pieces
+from content.rule_readings import BAND_NAMES
+from fatigue import policies
 from guide_tasks import assign, audience
 from store.coupons import CouponPlan
 from store.levels import Level
@@ -43,6 +45,7 @@ class Choices:
     tags: list[tuple[str, str]]
     shops: list[tuple[str, str]]
     categories: list[str]
+    bands: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,10 @@ def choices(session: Session) -> Choices:
         tags=_pairs(session, select(Tag.code, Tag.name).order_by(Tag.group_name, Tag.name)),
         shops=_pairs(session, select(Shop.code, Shop.name).order_by(Shop.code)),
         categories=list(session.exec(categories).all()),
+        bands=[
+            (band.name, BAND_NAMES.get(band.name, band.name))
+            for band in policies.current(session).bands
+        ],
     )
 
 
@@ -122,7 +129,8 @@ def samples(
     members = session.exec(in_order).all()
     ids = [member.id for member in members]
     piece = session.exec(select(ContentPiece).where(ContentPiece.code == piece_code)).first()
-    guides = {member: choice.guide_id for member, choice in assign.choose(session, 0, ids).items()}
+    choices = assign.choose(session, 0, ids, now=now)
+    guides = {member: choice.guide_id for member, choice in choices.items()}
     speakers = drafts.speakers(session, list(guides.values()))
     house = drafts.house_speaker(first_brand(session).name)
     facts = drafts.facts_of(session, ids, now=now)

@@ -1,6 +1,5 @@
 """From the posted form to a draft, a preview, or the form again with what is wrong."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session, select
 
 from content.pieces import BadPiece
+from fatigue import policies
 from guide_tasks import campaigns
 from guide_tasks.audience import BadAudience
 from guide_tasks.campaigns import CampaignForm
@@ -19,10 +19,12 @@ from store.pieces import ContentPiece
 from store.touches import Category
 from web.console import choices, naming
 from web.console.forms import (
+    USUAL_PRIORITY,
     FilledIn,
     NotFilledIn,
     Problem,
     blank,
+    filled_from_tree,
     read_audience,
     read_campaign,
     with_preset,
@@ -42,11 +44,17 @@ def start(zone: ZoneInfo, now: datetime) -> FilledIn:
 
 
 def copy_of(session: Session, token: str, zone: ZoneInfo, now: datetime) -> FilledIn:
-    """A form like another campaign, with a new deadline; its audience stands in the JSON field."""
-    other = campaigns.by_token(session, token)
+    """A form like another campaign, with a new deadline."""
+    other = filled_from(session, campaigns.by_token(session, token), zone)
+    return other.model_copy(update={"deadline": start(zone, now).deadline})
+
+
+def filled_from(session: Session, other: Campaign, zone: ZoneInfo) -> FilledIn:
+    """The form of a campaign that is there."""
     plan = session.get(CouponPlan, other.coupon_plan_id) if other.coupon_plan_id else None
-    return start(zone, now).model_copy(
-        update={
+    return blank(other.deadline_at, zone).model_copy(
+        update=filled_from_tree(other.audience)
+        | {
             "name": other.name,
             "category": other.category,
             "piece_code": session.get_one(ContentPiece, other.piece_id).code,
@@ -56,22 +64,34 @@ def copy_of(session: Session, token: str, zone: ZoneInfo, now: datetime) -> Fill
             "attribution_days": str(other.attribution_days),
             "fallback_channels": other.fallback_channels or [""],
             "audience_limit": str(other.audience_limit or ""),
-            "friends_only": "",
-            "audience_json": json.dumps(other.audience, ensure_ascii=False, indent=2),
+            "band": policies.current(session).band_of(other.priority).name,
         }
     )
 
 
 def save(
-    session: Session, posted: FilledIn, *, actor: str, zone: ZoneInfo, now: datetime
+    session: Session,
+    posted: FilledIn,
+    *,
+    actor: str,
+    zone: ZoneInfo,
+    now: datetime,
+    instead_of: Campaign | None = None,
 ) -> Campaign | Problems:
-    """The draft, or what is wrong with the form; nothing is written then."""
+    """The draft, new or changed; or what is wrong with the form: nothing is written then."""
     try:
         form = read_campaign(
-            with_preset(posted), coupon_plans=choices.plan_keys(session), zone=zone, now=now
+            with_preset(posted),
+            coupon_plans=choices.plan_keys(session),
+            bands=_priorities(session, instead_of),
+            zone=zone,
+            now=now,
         )
         if _hides_marketing(session, form):
             return {"category": Problem("is_marketing")}
+        if instead_of is not None:
+            campaigns.rewrite(session, instead_of, form, actor=actor, now=now)
+            return instead_of
         brand = choices.first_brand(session)
         return campaigns.write(session, form, brand_id=brand.id, actor=actor, now=now)
     except NotFilledIn as problem:
@@ -80,6 +100,14 @@ def save(
         return _unreadable(problem)
     except NotFound:
         return {"piece_code": Problem("unknown")}
+
+
+def _priorities(session: Session, before: Campaign | None) -> dict[str, int]:
+    """The priority that a band stands for; within its own band a campaign keeps its priority."""
+    policy = policies.current(session)
+    usual = before.priority if before is not None else USUAL_PRIORITY
+    own = policy.band_of(usual).name
+    return {band.name: usual if band.name == own else band.floor for band in policy.bands}
 
 
 def _hides_marketing(session: Session, form: CampaignForm) -> bool:

@@ -4,6 +4,7 @@ Browsers post every field, blank ones too; a blank field means "no such conditio
 told per field by the name of what is wrong, and the template has the words.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from store.touches import Category, Channel
 FALLBACKS = (Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE)
 # Service is the member's own business and passes the brand's caps: no campaign may claim it.
 CATEGORIES = (Category.CARE, Category.MARKETING)
+# What a campaign has that nobody gave another.
+USUAL_PRIORITY = 50
 _FEN = 100
 _BASIS_POINTS = 100
 _SCORE = Field(default=None, ge=1, le=5)
@@ -38,6 +41,7 @@ class FilledIn(BaseModel):
     holdout_percent: str = ""
     deadline: str = ""
     deadline_minutes: str = ""
+    band: str = ""
     commission_percent: str = ""
     attribution_days: str = ""
     fallback_channels: list[str] = list(FALLBACKS)
@@ -77,6 +81,22 @@ _BY_PRESET = frozenset(
     {"recency_days_min", "recency_days_max", "orders_min", "spent_yuan_min", "untouched_days"}
     | {"r_score_min", "f_score_min", "m_score_min", "audience_json"}
 )
+
+
+_LISTS = ("level", "tag", "shop", "favourite_category")
+# Which field makes which leaf of a condition tree.
+_FIELDS: dict[tuple[Any, Any], str] = {
+    ("recency_days", ">="): "recency_days_min",
+    ("recency_days", "<="): "recency_days_max",
+    ("orders_count", ">="): "orders_min",
+    ("spent_365_fen", ">="): "spent_yuan_min",
+    ("r_score", ">="): "r_score_min",
+    ("f_score", ">="): "f_score_min",
+    ("m_score", ">="): "m_score_min",
+    ("days_since_touch", ">="): "untouched_days",
+    ("is_friend_of_a_guide", "="): "friends_only",
+    **{(fact, "in"): fact for fact in _LISTS},
+}
 
 
 def _without_blanks(values: Any) -> Any:
@@ -138,6 +158,7 @@ class CampaignFields(AudienceFields):
     holdout_percent: int = Field(default=10, ge=0, le=50)
     deadline: datetime | None = None
     deadline_minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 90)
+    band: str | None = None
     commission_percent: Decimal = Field(default=Decimal(2), ge=0, le=100, decimal_places=2)
     attribution_days: int = Field(default=14, ge=1, le=90)
     fallback_channels: Codes = []
@@ -175,6 +196,36 @@ def with_preset(filled: FilledIn) -> FilledIn:
     return filled.model_copy(update=chosen)
 
 
+def filled_from_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that make this condition tree; a tree that they cannot make stands as JSON."""
+    found: dict[str, Any] = {}
+    for leaf in tree.get("all", ()):
+        name = _FIELDS.get((leaf.get("fact"), leaf.get("op")))
+        if name is not None and name not in found:
+            found[name] = _as_filled_in(name, leaf.get("value"))
+    usual: dict[str, Any] = dict.fromkeys(_FIELDS.values(), "") | {name: [] for name in _LISTS}
+    filled = FilledIn(**(usual | found))
+    try:
+        is_whole = read_audience(filled).tree() == tree
+    except NotFilledIn:
+        is_whole = False
+    return usual | found if is_whole else usual | {"audience_json": _as_json(tree)}
+
+
+def _as_filled_in(name: str, value: Any) -> Any:
+    if name in _LISTS:
+        return value if isinstance(value, list) else [str(value)]
+    if name == "friends_only":
+        return "1" if value else ""
+    if name == "spent_yuan_min" and isinstance(value, int):
+        return f"{Decimal(value) / _FEN:f}"
+    return str(value)
+
+
+def _as_json(tree: Mapping[str, Any]) -> str:
+    return json.dumps(tree, ensure_ascii=False, indent=2)
+
+
 def blank(deadline_at: datetime, zone: ZoneInfo) -> FilledIn:
     """A fresh form, with the choices most campaigns start from."""
     return FilledIn(
@@ -194,9 +245,14 @@ def read_audience(filled: FilledIn) -> AudienceFields:
 
 
 def read_campaign(
-    filled: FilledIn, *, coupon_plans: Mapping[str, int], zone: ZoneInfo, now: datetime
+    filled: FilledIn,
+    *,
+    coupon_plans: Mapping[str, int],
+    bands: Mapping[str, int],
+    zone: ZoneInfo,
+    now: datetime,
 ) -> CampaignForm:
-    """The whole form; `coupon_plans` gives the keys behind the codes."""
+    """The whole form; `coupon_plans` gives keys and `bands` priorities behind the codes."""
     fields = _read(CampaignFields, filled)
     deadline_at = fields.deadline_at(zone, now)
     if deadline_at is None:
@@ -205,6 +261,8 @@ def read_campaign(
         raise NotFilledIn({"deadline": Problem("past")})
     if fields.coupon_plan is not None and fields.coupon_plan not in coupon_plans:
         raise NotFilledIn({"coupon_plan": Problem("unknown")})
+    if fields.band is not None and fields.band not in bands:
+        raise NotFilledIn({"band": Problem("unknown")})
     if fields.category not in CATEGORIES:
         raise NotFilledIn({"category": Problem("unknown")})
     if not set(fields.fallback_channels) <= set(FALLBACKS):
@@ -217,6 +275,7 @@ def read_campaign(
         holdout_percent=fields.holdout_percent,
         piece_code=fields.piece_code,
         coupon_plan_id=coupon_plans[fields.coupon_plan] if fields.coupon_plan else None,
+        priority=bands[fields.band] if fields.band else USUAL_PRIORITY,
         fallback_channels=tuple(Channel(name) for name in dict.fromkeys(fields.fallback_channels)),
         deadline_at=deadline_at,
         attribution_days=fields.attribution_days,

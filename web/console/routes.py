@@ -1,19 +1,22 @@
 """The HQ console at `/hq`: log-in, the campaigns, a new one, and one of them up close."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from content.rule_readings import BAND_NAMES
+from fatigue import policies
 from guide_tasks import campaigns, launch
-from store.campaigns import Campaign, CampaignState
+from store.campaigns import UNLAUNCHED, Campaign, CampaignState
 from store.db import Session
-from store.organisation import check_password
-from web.console import choices, comparison, naming, throttle, views
-from web.console.access import HOME, LOGIN, OperatorDep, own_page
+from store.organisation import Operator, check_password
+from web.console import choices, comparison, loss_view, naming, throttle, views
+from web.console.access import HOME, LOGIN, ActorDep, OperatorDep, may_act, own_page
 from web.console.drafting import again, copy_of, preview, save, start
-from web.console.forms import FilledIn
+from web.console.forms import FilledIn, Problem
 from web.deps import NowDep, PartsDep, SessionDep
 from web.origin import OwnPostsOnly
 from web.pages import page
@@ -90,7 +93,7 @@ def list_is_home(operator: OperatorDep) -> Response:
 @router.get("/campaigns/new")
 def new_campaign(
     request: Request,
-    operator: OperatorDep,
+    operator: ActorDep,
     session: SessionDep,
     parts: PartsDep,
     now: NowDep,
@@ -98,13 +101,13 @@ def new_campaign(
 ) -> Response:
     """An empty form, or one like another campaign."""
     filled = copy_of(session, like, parts.zone, now) if like else start(parts.zone, now)
-    return _form(request, session, operator=operator, filled=filled)
+    return form_page(request, session, operator=operator, filled=filled)
 
 
 @router.post("/campaigns/new")
 def write_campaign(
     request: Request,
-    operator: OperatorDep,
+    operator: ActorDep,
     session: SessionDep,
     parts: PartsDep,
     now: NowDep,
@@ -112,68 +115,106 @@ def write_campaign(
 ) -> Response:
     """Save a draft with `action=save`; with anything else show whom it would reach."""
     if posted.action == "save":
-        saved = save(session, posted, actor=_actor(operator.login), zone=parts.zone, now=now)
+        saved = save(session, posted, actor=actor_of(operator.login), zone=parts.zone, now=now)
         if isinstance(saved, Campaign):
-            return _to(saved.token)
+            return to_campaign(saved.token)
         shown = again(posted, saved)
     else:
         shown = preview(session, posted, now=now)
-    return _form(request, session, operator=operator, **shown)
+    return form_page(request, session, operator=operator, **shown)
 
 
-def _form(request: Request, session: Session, **shown: Any) -> Response:
+def form_page(
+    request: Request, session: Session, *, editing: Campaign | None = None, **shown: Any
+) -> Response:
+    """The form, of a new campaign or of the draft that is `editing`."""
     context = {"problems": {}, "seen": None, "samples": [], "tree": None, "names": {}} | shown
     return page(
         request,
         "console/new.html",
         status_code=HTTPStatus.UNPROCESSABLE_ENTITY if context["problems"] else HTTPStatus.OK,
         choices=choices.choices(session),
+        editing=editing,
         **context,
     )
 
 
 @router.get("/campaigns/{token}")
 def campaign_page(
-    request: Request, operator: OperatorDep, session: SessionDep, now: NowDep, token: str
+    request: Request,
+    operator: OperatorDep,
+    session: SessionDep,
+    now: NowDep,
+    token: str,
+    guides: Annotated[int, Query(ge=0, le=100_000)] = 0,
 ) -> Response:
-    """One campaign: its plan while a draft, its progress at launch, its results after."""
+    """One campaign: its plan until launch, its progress at launch, its results after."""
     campaign = campaigns.by_token(session, token)
-    context: dict[str, Any] = {
+    if campaign.state in UNLAUNCHED:
+        return plan_page(request, session, operator=operator, campaign=campaign, now=now)
+    context = _around(session, operator, campaign)
+    if campaign.state is CampaignState.LAUNCHING:
+        progress = views.launching(campaign)
+        context |= {"progress": progress, "refresh_seconds": _REFRESH_SECONDS}
+        return page(request, "console/launching.html", **context)
+    context["report"] = views.report(session, campaign.id, skip=guides)
+    context["arms"] = comparison.compare(session, campaign, now=now)
+    context["losses"] = loss_view.read(session, campaign.id)
+    context |= {"skip": guides, "size": views.PAGE}
+    return page(request, "console/running.html", **context)
+
+
+def plan_page(
+    request: Request,
+    session: Session,
+    *,
+    operator: Operator,
+    campaign: Campaign,
+    now: datetime,
+    problem: Problem | None = None,
+) -> Response:
+    """A campaign before its launch: whom it would reach, and what the gate will say then.
+
+    A problem with the time of launch holds what was `typed`.
+    """
+    return page(
+        request,
+        "console/draft.html",
+        status_code=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
+        plan=views.plan(session, campaign, now=campaign.launch_at or now),
+        is_late=campaign.deadline_at <= now,
+        may_act=may_act(operator),
+        problem=problem,
+        **_around(session, operator, campaign),
+    )
+
+
+def _around(session: Session, operator: Operator, campaign: Campaign) -> dict[str, Any]:
+    band = policies.current(session).band_of(campaign.priority).name
+    return {
         "operator": operator,
         "campaign": campaign,
         "facts": naming.facts(session, campaign),
         "names": naming.names(session, campaign.audience),
+        "band": BAND_NAMES.get(band, band),
     }
-    match campaign.state:
-        case CampaignState.DRAFT:
-            is_late = campaign.deadline_at <= now
-            plan = views.plan(session, campaign, now=now)
-            return page(request, "console/draft.html", plan=plan, is_late=is_late, **context)
-        case CampaignState.LAUNCHING:
-            progress = views.launching(session, campaign.id)
-            context |= {"progress": progress, "refresh_seconds": _REFRESH_SECONDS}
-            return page(request, "console/launching.html", **context)
-        case CampaignState.RUNNING | CampaignState.FINISHED | CampaignState.CANCELLED:
-            report = views.report(session, campaign.id)
-            arms = comparison.compare(session, campaign, now=now)
-            return page(request, "console/running.html", report=report, arms=arms, **context)
 
 
 @router.post("/campaigns/{token}/launch")
-def launch_campaign(
-    operator: OperatorDep, session: SessionDep, now: NowDep, token: str
-) -> Response:
+def launch_campaign(operator: ActorDep, session: SessionDep, now: NowDep, token: str) -> Response:
     """Start a draft; a second tap finds it started and only shows it."""
     campaign = campaigns.by_token(session, token)
     session.refresh(campaign, with_for_update=True)
-    if campaign.state is CampaignState.DRAFT:
-        launch.freeze(session, campaign, actor=_actor(operator.login), now=now)
-    return _to(token)
+    if campaign.state in UNLAUNCHED:
+        launch.freeze(session, campaign, actor=actor_of(operator.login), now=now)
+    return to_campaign(token)
 
 
-def _to(token: str) -> Response:
+def to_campaign(token: str) -> Response:
+    """On to the page of a campaign."""
     return RedirectResponse(f"{HOME}/campaigns/{token}", HTTPStatus.SEE_OTHER)
 
 
-def _actor(login: str) -> str:
+def actor_of(login: str) -> str:
+    """What the audit log calls an operator."""
     return f"operator:{login}"

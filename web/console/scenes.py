@@ -10,7 +10,7 @@ from store import scenes
 from store.scene_subjects import SceneKind
 from store.scenes import LONGEST_DAYS
 from web import scene_prints
-from web.console.access import HOME, OperatorDep
+from web.console.access import HOME, ActorDep, OperatorDep
 from web.deps import NowDep, SessionDep
 from web.origin import OwnPostsOnly
 from web.pages import page
@@ -41,7 +41,7 @@ def scenes_page(
 
 @router.post("")
 def make_scenes(
-    operator: OperatorDep,
+    operator: ActorDep,
     session: SessionDep,
     now: NowDep,
     kind: Annotated[SceneKind, Form()],
@@ -56,7 +56,7 @@ def make_scenes(
 
 
 @router.post("/{token}/again")
-def make_again(operator: OperatorDep, session: SessionDep, now: NowDep, token: str) -> Response:
+def make_again(operator: ActorDep, session: SessionDep, now: NowDep, token: str) -> Response:
     """Have a code made anew that lapsed or was refused."""
     del operator
     scene = scenes.by_token(session, token)

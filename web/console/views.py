@@ -16,7 +16,6 @@ from guide_tasks.results import Funnel
 from store.attributions import Attribution
 from store.campaigns import (
     REACHED,
-    Arm,
     Assignment,
     AudienceMember,
     Campaign,
@@ -38,6 +37,7 @@ class CampaignRow:
     name: str
     state: CampaignState
     deadline_at: datetime
+    launch_at: datetime | None
     launched_at: datetime | None
     audience: int
     reached: int
@@ -90,7 +90,6 @@ class Report:
     funnel: Funnel
     steps: list[tuple[str, int]]
     states: list[tuple[TaskState, int]]
-    silences: list[Reason]
     guides: list[GuideRow]
     guides_total: int
 
@@ -132,6 +131,7 @@ def _row(
         name=campaign.name,
         state=campaign.state,
         deadline_at=campaign.deadline_at,
+        launch_at=campaign.launch_at,
         launched_at=campaign.launched_at,
         audience=audience or 0,
         reached=reached or 0,
@@ -152,17 +152,13 @@ def _reasons(by_rule: Mapping[str, int]) -> list[Reason]:
     return [Reason(rule_phrase(rule), members) for rule, members in ordered]
 
 
-def launching(session: Session, campaign_id: int) -> Launching:
+def launching(campaign: Campaign) -> Launching:
     """Tasks made so far, of all members who will get one."""
-    done = select(func.count()).where(CareTask.campaign_id == campaign_id)
-    total = select(func.count()).where(
-        AudienceMember.campaign_id == campaign_id, AudienceMember.arm == Arm.TREATED
-    )
-    return Launching(session.exec(done).one(), session.exec(total).one())
+    return Launching(campaign.tasks_made, campaign.tasks_planned)
 
 
-def report(session: Session, campaign_id: int) -> Report:
-    """Funnel, task states, silences and guides of a launched campaign."""
+def report(session: Session, campaign_id: int, *, skip: int = 0) -> Report:
+    """Funnel, task states and a page of guides of a launched campaign."""
     funnel = results.funnel(session, campaign_id)
     steps = [
         ("treated", funnel.audience - funnel.holdout),
@@ -171,20 +167,18 @@ def report(session: Session, campaign_id: int) -> Report:
         ("replied", funnel.replied),
         ("bought", funnel.bought),
     ]
-    silences = {found.rule: found.touches for found in results.silences(session, campaign_id)}
     assigned = select(func.count()).where(Assignment.campaign_id == campaign_id)
     return Report(
         funnel=funnel,
         steps=steps,
         states=[(state, funnel.tasks[state]) for state in TaskState if state in funnel.tasks],
-        silences=_reasons(silences),
-        guides=_guides(session, campaign_id),
+        guides=_guides(session, campaign_id, skip),
         guides_total=session.exec(assigned).one(),
     )
 
 
-def _guides(session: Session, campaign_id: int) -> list[GuideRow]:
-    """The guides of a campaign, who sold most first."""
+def _guides(session: Session, campaign_id: int, skip: int) -> list[GuideRow]:
+    """A page of the guides of a campaign, who sold most first."""
     tasks = _per_guide(CareTask, campaign_id, func.count()).subquery()
     sent = (
         _per_guide(Touch, campaign_id, func.count())
@@ -203,6 +197,7 @@ def _guides(session: Session, campaign_id: int) -> list[GuideRow]:
         .join(Shop, col(Shop.id) == Guide.shop_id)
         .where(col(Assignment.campaign_id) == campaign_id)
         .order_by(sold.c.b.desc().nulls_last(), sent.c.a.desc().nulls_last(), col(Guide.id))
+        .offset(skip)
         .limit(PAGE)
     )
     for counted in (tasks, sent, sold):

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from fatigue import facts
-from guide_tasks import progress
+from content.tones import Tone
+from guide_tasks import progress, redrafting
 from store.campaigns import WITH_GUIDE, CareTask
 from store.organisation import Guide
 
@@ -14,7 +14,7 @@ def send(
     session: Session, guide: Guide, token: str, *, text: str | None, now: datetime
 ) -> CareTask:
     """Send in the words of the text field, if it came along; a repeat changes nothing."""
-    task = _locked(session, guide, token)
+    task = progress.own_locked(session, token, guide.id)
     if task.state not in WITH_GUIDE:
         return task
     if text is not None:
@@ -23,27 +23,59 @@ def send(
     return task
 
 
+def told(
+    session: Session, guide: Guide, token: str, *, text: str | None, now: datetime
+) -> CareTask:
+    """The guide has copied the words and sent them by hand; a repeat changes nothing."""
+    task = progress.own_locked(session, token, guide.id)
+    if task.state not in WITH_GUIDE:
+        return task
+    if text is not None:
+        progress.edit(session, task, _plain(text), now=now)
+    progress.report(session, task, actor=f"guide:{guide.userid}", now=now)
+    return task
+
+
 def edit(session: Session, guide: Guide, token: str, *, text: str, now: datetime) -> CareTask:
     """Keep the guide's words for later."""
-    task = _locked(session, guide, token)
+    task = progress.own_locked(session, token, guide.id)
     if task.state in WITH_GUIDE:
         progress.edit(session, task, _plain(text), now=now)
     return task
 
 
+def keep(session: Session, guide: Guide, token: str, *, text: str, now: datetime) -> None:
+    """Keep the words while the guide writes; refuses when the task is not the guide's any more."""
+    task = progress.own_locked(session, token, guide.id)
+    progress.edit(session, task, _plain(text), now=now)
+
+
+def say_otherwise(
+    session: Session, guide: Guide, token: str, *, tone: Tone, now: datetime
+) -> CareTask:
+    """Put the draft into another tone, instead of what stood there."""
+    task = progress.own_locked(session, token, guide.id)
+    if task.state in WITH_GUIDE:
+        words = redrafting.in_tone(session, task, tone, now=now)
+        progress.edit(session, task, words, now=now)
+    return task
+
+
 def skip(session: Session, guide: Guide, token: str, *, why: str, now: datetime) -> CareTask:
     """Leave the member alone."""
-    task = _locked(session, guide, token)
+    task = progress.own_locked(session, token, guide.id)
     if task.state in WITH_GUIDE:
         progress.skip(session, task, why, now=now)
     return task
 
 
-def _locked(session: Session, guide: Guide, token: str) -> CareTask:
-    """The own task with its member and itself locked, in the order that the gate locks them."""
-    task = progress.task_of_guide(session, token, guide.id)
-    facts.lock(session, [task.member_id])
-    session.refresh(task, with_for_update=True)
+def snooze(
+    session: Session, guide: Guide, token: str, *, until: datetime, now: datetime
+) -> CareTask:
+    """Come back to the member later."""
+    task = progress.own_locked(session, token, guide.id)
+    if task.state in WITH_GUIDE:
+        progress.snooze(session, task, until, now=now)
     return task
 
 

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from sqlmodel import Session, select
 
 from store.accounts import Platform
-from store.organisation import Guide, GuideStatus
+from store.organisation import Guide, GuideRole, GuideStatus
 from web.deps import NowDep, PartsDep, SessionDep
 from web.entry import LogInFirst, first_account
 from web.sessions import Door
@@ -32,6 +32,8 @@ def desk_of(request: Request, parts: PartsDep, session: SessionDep, now: NowDep)
     guide = session.get(Guide, guide_id) if guide_id is not None else None
     if guide is None or guide.status is not GuideStatus.ACTIVE:
         raise LogInFirst(Door.WORKBENCH, first_account(session, Platform.WECOM))
+    # Who leads has one more tab at the foot of every page.
+    request.state.leads = guide.role is not GuideRole.GUIDE
     return Desk(request, session, guide, parts.zone, now)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import literal, tuple_
+from sqlalchemy import ColumnElement, literal, tuple_
 from sqlalchemy import select as wide_select
 from sqlmodel import Session, col, select
 
@@ -21,6 +21,7 @@ _SEPARATOR = "~"
 class SaleRow:
     """One credited order; amounts in fen after refunds, `state` is None without a commission."""
 
+    key: str
     member: str
     campaign: str
     paid_at: datetime
@@ -45,8 +46,8 @@ def read(session: Session, guide_id: int, after: str | None) -> SalesPage:
         .join(Order, col(Order.id) == Attribution.order_id)
         .join(Member, col(Member.id) == Order.member_id)
         .join(Campaign, col(Campaign.id) == Attribution.campaign_id)
-        .join(Commission, col(Commission.attribution_id) == Attribution.id, isouter=True)
-        .where(col(Attribution.guide_id) == guide_id)
+        .join(Commission, _own_share(guide_id), isouter=True)
+        .where(_is_theirs(guide_id))
     )
     anchor = _anchor(session, guide_id, after)
     if anchor is not None:
@@ -70,10 +71,22 @@ def _anchor(session: Session, guide_id: int, after: str | None) -> Any:
     place = session.exec(
         select(Order.paid_at, Order.id)
         .join(Attribution, col(Attribution.order_id) == Order.id)
+        .join(Commission, _own_share(guide_id), isouter=True)
         .where(Order.source == source, Order.external_id == external_id)
-        .where(Attribution.guide_id == guide_id)
+        .where(_is_theirs(guide_id))
     ).first()
     return tuple_(*(literal(value) for value in place)) if place else None
+
+
+def _own_share(guide_id: int) -> ColumnElement[bool]:
+    """A colleague may have another share of the same order."""
+    of_order = col(Commission.attribution_id) == col(Attribution.id)
+    return of_order & (col(Commission.guide_id) == guide_id)
+
+
+def _is_theirs(guide_id: int) -> ColumnElement[bool]:
+    """The guide cared for the member, or served at the till and earns on it."""
+    return (col(Attribution.guide_id) == guide_id) | col(Commission.id).is_not(None)
 
 
 def _row(
@@ -84,6 +97,7 @@ def _row(
     commission: Commission | None,
 ) -> SaleRow:
     return SaleRow(
+        key=_cursor(order),
         member=member,
         campaign=campaign,
         paid_at=order.paid_at,

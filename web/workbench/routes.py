@@ -1,38 +1,32 @@
 """The guide's workbench at `/guide`, opened from WeCom cards: read and render, or act and go on."""
 
-from enum import StrEnum
-from typing import Annotated
-
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bot.calls import ApiError
 from guide_tasks import progress, results
 from store.accounts import Platform
-from store.campaigns import CareTask
-from store.errors import NotFound
 from web import oauth
 from web.deps import PartsDep
 from web.entry import DoorRoute, first_account
 from web.origin import OwnPostsOnly
 from web.pages import page
 from web.sessions import Door
-from web.workbench import acts, results_page, standing, talks_page, task_list, task_page
-from web.workbench.entry import Desk, DeskDep, guide_in_post
-from web.workbench.standing import Standing
+from web.workbench import (
+    customers_page,
+    results_page,
+    sale_page,
+    shop_tasks,
+    talks_page,
+    task_list,
+    task_routes,
+    team_page,
+)
+from web.workbench.entry import DeskDep, guide_in_post
 
 router = APIRouter(prefix="/guide", route_class=DoorRoute, dependencies=[OwnPostsOnly])
-router.include_router(talks_page.router)
-
-
-class SkipReason(StrEnum):
-    """Why a guide leaves a member alone; their words stand in the template."""
-
-    IN_TOUCH = "in_touch"
-    JUST_BOUGHT = "just_bought"
-    NOT_SUITABLE = "not_suitable"
-    NOT_NOW = "not_now"
-    OTHER = "other"
+for part in (task_routes, talks_page, customers_page, team_page, sale_page):
+    router.include_router(part.router)
 
 
 @router.get("/login/back")
@@ -55,16 +49,33 @@ def come_back(request: Request, parts: PartsDep) -> Response:
 
 
 @router.get("")
-def show_today(desk: DeskDep, after: str | None = None, did: str | None = None) -> Response:
-    """Today's tasks; `did` is the task that the guide has just dealt with."""
-    scope = _today(desk)
+def show_today(
+    desk: DeskDep, after: str | None = None, did: str | None = None, *, later: bool = False
+) -> Response:
+    """Today's tasks, or those put off; `did` is the task that the guide has just dealt with."""
+    scope = task_list.today(desk.guide.id, zone=desk.zone, now=desk.now)
+    listed = task_list.put_off(desk.guide.id, now=desk.now) if later else scope
     return page(
         desk.request,
         "workbench/today.html",
         guide=desk.guide,
         day=task_list.day(desk.session, scope),
-        tasks=task_list.read(desk.session, scope, after),
-        did=_did(desk, did),
+        aside=shop_tasks.aside(desk.session, desk.guide, now=desk.now),
+        tasks=task_list.read(desk.session, listed, after),
+        later=later,
+        did=task_routes.did(desk, did),
+        now=desk.now,
+    )
+
+
+@router.get("/shop")
+def show_shop_tasks(desk: DeskDep, after: str | None = None, *, late: bool = False) -> Response:
+    """Tasks of the shop that nobody has taken; `late` tells that a colleague was faster."""
+    return page(
+        desk.request,
+        "workbench/shop.html",
+        tasks=shop_tasks.read(desk.session, desk.guide, after, now=desk.now),
+        late=late,
         now=desk.now,
     )
 
@@ -84,48 +95,6 @@ def show_assignment(token: str, desk: DeskDep, after: str | None = None) -> Resp
     )
 
 
-@router.get("/t/{token}")
-def show_task(token: str, desk: DeskDep, did: str | None = None) -> Response:
-    """One task."""
-    task = progress.task_of_guide(desk.session, token, desk.guide.id)
-    progress.see(desk.session, task, now=desk.now)
-    return _task_page(desk, task, did=did)
-
-
-@router.post("/t/{token}/send")
-def send(token: str, desk: DeskDep, text: Annotated[str | None, Form()] = None) -> Response:
-    """Send, in the edited words if they came along."""
-    try:
-        task = acts.send(desk.session, desk.guide, token, text=text, now=desk.now)
-    except progress.BadText as refusal:
-        return _refused_words(desk, token, text or "", refusal)
-    return _go_on(desk, task)
-
-
-@router.post("/t/{token}/edit")
-def edit(token: str, desk: DeskDep, text: Annotated[str, Form()] = "") -> Response:
-    """Keep the edited words."""
-    try:
-        task = acts.edit(desk.session, desk.guide, token, text=text, now=desk.now)
-    except progress.BadText as refusal:
-        return _refused_words(desk, token, text, refusal)
-    return _to(f"/guide/t/{task.token}?did={task.token}")
-
-
-@router.post("/t/{token}/skip")
-def skip(token: str, desk: DeskDep, why: Annotated[SkipReason, Form()]) -> Response:
-    """Leave this member alone."""
-    task = acts.skip(desk.session, desk.guide, token, why=why, now=desk.now)
-    return _go_on(desk, task)
-
-
-@router.get("/t/{token}/{act}")
-def back_to_task(token: str, act: str) -> Response:
-    """A post that had to log in first comes back as a read: the guide looks and taps again."""
-    del act
-    return _to(f"/guide/t/{token}")
-
-
 @router.get("/results")
 def show_results(desk: DeskDep, after: str | None = None) -> Response:
     """What the guide's care has earned."""
@@ -134,60 +103,9 @@ def show_results(desk: DeskDep, after: str | None = None) -> Response:
         "workbench/results.html",
         guide=desk.guide,
         result=results.of_guide(desk.session, desk.guide.id),
+        rank=sale_page.rank(desk.session, desk.guide, now=desk.now),
         sales=results_page.read(desk.session, desk.guide.id, after),
     )
-
-
-def _task_page(
-    desk: Desk,
-    task: CareTask,
-    *,
-    did: str | None = None,
-    typed: str | None = None,
-    refusal: progress.BadText | None = None,
-) -> Response:
-    """The task; `typed` are words that `refusal` did not take, to be mended on the page."""
-    view = task_page.read(desk.session, task, now=desk.now)
-    return page(
-        desk.request,
-        "workbench/task.html",
-        status_code=200 if refusal is None else 422,
-        task=view,
-        text=view.text if typed is None else typed,
-        refusal=refusal,
-        skip_reasons=list(SkipReason),
-        did=_did(desk, did),
-        did_this=did == task.token,
-        now=desk.now,
-    )
-
-
-def _refused_words(desk: Desk, token: str, typed: str, refusal: progress.BadText) -> Response:
-    task = progress.task_of_guide(desk.session, token, desk.guide.id)
-    return _task_page(desk, task, typed=typed, refusal=refusal)
-
-
-def _today(desk: Desk) -> task_list.Scope:
-    return task_list.today(desk.guide.id, zone=desk.zone, now=desk.now)
-
-
-def _go_on(desk: Desk, task: CareTask) -> Response:
-    """To the next open task, or back to the list, with a sentence about the last one."""
-    desk.session.flush()
-    following = task_list.next_open(desk.session, _today(desk))
-    place = f"/guide/t/{following}" if following else "/guide"
-    return _to(f"{place}?did={task.token}")
-
-
-def _did(desk: Desk, token: str | None) -> Standing | None:
-    """How the task of the last act stands; a strange token says nothing."""
-    if token is None:
-        return None
-    try:
-        task = progress.task_of_guide(desk.session, token, desk.guide.id)
-    except NotFound:
-        return None
-    return standing.of_task(desk.session, task)
 
 
 def _to(place: str) -> Response:

@@ -2,22 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from content.rule_phrases import rule_phrase
 from fatigue.gate import Forecast
 from store.campaigns import REACHED, WITH_GUIDE, CareTask, TaskState
 from store.members import Member
-from store.touches import Touch, TouchState
+from store.touches import COUNTED, Category, Touch, TouchState
+
+_DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 
 
 class Kind(StrEnum):
     """What became of a task, seen from the guide's chair."""
 
     OPEN = "open"
+    PUT_OFF = "put_off"
     WAITING = "waiting"
     LATER = "later"
     SENT = "sent"
@@ -30,7 +35,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A task's kind; `at` is when a deferred message goes, `why` the first reason in words."""
+    """A task's kind; `at` is when a deferred message goes, or a task that was put off comes back.
+
+    `why` is the first reason in words.
+    """
 
     kind: Kind
     member: str
@@ -40,12 +48,21 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Lately:
+    """How often the member heard from us in the last `days`, their own business left aside."""
+
+    days: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """What the gate would say now: `at` is when it would go, `reasons` are words for the guide."""
 
     outcome: str
     at: datetime | None
     reasons: Sequence[str]
+    lately: Lately | None = None
 
 
 _KINDS: dict[TaskState, Kind] = {
@@ -57,6 +74,7 @@ _KINDS: dict[TaskState, Kind] = {
     TaskState.FELL_BACK: Kind.BY_BRAND,
     TaskState.FAILED: Kind.FAILED,
     **dict.fromkeys(WITH_GUIDE, Kind.OPEN),
+    TaskState.SNOOZED: Kind.PUT_OFF,
     **dict.fromkeys(REACHED, Kind.SENT),
 }
 
@@ -73,15 +91,32 @@ def of_task(session: Session, task: CareTask) -> Standing:
         kind=kind,
         member=name,
         is_edited=task.edited_text is not None,
-        at=touch.retry_at if touch and is_deferred else None,
+        at=task.waits_until if kind is Kind.PUT_OFF else _retry_at(touch if is_deferred else None),
         why=_why(task, touch),
     )
 
 
-def advice_of(forecast: Forecast) -> Advice:
-    """The gate's forecast in words, each reason once."""
+def _retry_at(touch: Touch | None) -> datetime | None:
+    return touch.retry_at if touch is not None else None
+
+
+def advice_of(session: Session, forecast: Forecast, *, now: datetime) -> Advice:
+    """The gate's forecast in words, each reason once, and how much the member heard lately."""
     reasons = dict.fromkeys(rule_phrase(found.rule) for found in forecast.violations)
-    return Advice(forecast.outcome, forecast.retry_at, list(reasons))
+    lately = _lately(session, forecast.member_id, now)
+    return Advice(forecast.outcome, forecast.retry_at, list(reasons), lately)
+
+
+def _lately(session: Session, member_id: int, now: datetime) -> Lately | None:
+    """What was said within a week, told in the fewest days that hold all of it."""
+    query = select(func.count(), func.min(Touch.counted_at)).where(
+        Touch.member_id == member_id,
+        col(Touch.state).in_(COUNTED),
+        Touch.category != Category.SERVICE,
+        col(Touch.counted_at) > now - _WEEK,
+    )
+    times, first = session.exec(query).one()
+    return Lately(max(1, ceil((now - first) / _DAY)), times) if first is not None else None
 
 
 def _last_touch(session: Session, task: CareTask) -> Touch | None:

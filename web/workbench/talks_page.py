@@ -13,10 +13,10 @@ from bot import handing_over
 from bot.dialogue import HUMAN
 from content.notices import one_line
 from content.rule_phrases import rule_phrase
-from store import handovers
+from store import handovers, visibility
 from store.handovers import Ending, Handover, HandoverLine, Side
 from store.members import Member, mask
-from store.organisation import Guide, GuideRole
+from store.organisation import Guide
 from store.touches import Touch, TouchState
 from web.entry import DoorRoute
 from web.pages import page
@@ -169,11 +169,8 @@ def _rows(session: Session, guide: Guide) -> list[TalkRow]:
         .order_by(col(Handover.ended_at).desc().nulls_first(), col(Handover.opened_at))
         .limit(_MOST)
     )
-    if guide.role is GuideRole.GUIDE:
-        query = query.where(Handover.guide_id == guide.id)
-    else:
-        query = query.where(Guide.shop_id == guide.shop_id)
-    found = session.exec(query).all()
+    seen = query.where(col(Handover.guide_id).in_(visibility.guides(guide.id)))
+    found = session.exec(seen).all()
     last = handovers.last_lines(session, [handover.id for handover, _, _ in found])
     return [
         _row(handover, "" if other.id == guide.id else other.name, name, last[handover.id])

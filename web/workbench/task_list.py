@@ -88,27 +88,38 @@ class Scope:
 
     guide_id: int
     since: datetime
+    now: datetime
     assignment_id: int | None = None
+    is_put_off: bool = False
 
     def clauses(self) -> list[ColumnElement[bool]]:
-        """The conditions of the list."""
+        """The conditions of the list; what waits for later is left out until then."""
         own = col(CareTask.guide_id) == self.guide_id
+        waits = col(CareTask.waits_until)
+        if self.is_put_off:
+            return [own, waits > self.now, col(CareTask.state).in_(WITH_GUIDE)]
+        begun = or_(waits.is_(None), waits <= self.now)
         if self.assignment_id is not None:
-            return [own, col(CareTask.assignment_id) == self.assignment_id]
+            return [own, begun, col(CareTask.assignment_id) == self.assignment_id]
         in_hand = col(CareTask.state).in_(_IN_HAND)
-        return [own, or_(in_hand, col(CareTask.moved_at) >= self.since)]
+        return [own, begun, or_(in_hand, col(CareTask.moved_at) >= self.since)]
 
 
 def today(guide_id: int, *, zone: ZoneInfo, now: datetime) -> Scope:
     """What is in the guide's hands, and what moved since midnight."""
     midnight, _, _ = span(Period.DAY, now, zone)
-    return Scope(guide_id, midnight)
+    return Scope(guide_id, midnight, now)
+
+
+def put_off(guide_id: int, *, now: datetime) -> Scope:
+    """What the guide, or a full day, has left for later."""
+    return Scope(guide_id, now, now, is_put_off=True)
 
 
 def of_assignment(assignment: Assignment, *, zone: ZoneInfo, now: datetime) -> Scope:
     """The whole share of the guide in one campaign."""
     midnight, _, _ = span(Period.DAY, now, zone)
-    return Scope(assignment.guide_id, midnight, assignment.id)
+    return Scope(assignment.guide_id, midnight, now, assignment.id)
 
 
 def share(session: Session, assignment: Assignment) -> Share:

@@ -43,7 +43,7 @@ def _moods(scene: Scene, li: Member) -> dict[Channel | None, Mood]:
 def test_page_shows_every_channel_as_usual_at_first(phone: Browser) -> None:
     page = phone.get("/m/preferences").text
 
-    for words in ("公众号消息", "公众号通知", "导购的企业微信", "正常接收"):
+    for words in ("公众号消息", "公众号通知", "导购的企业微信", "短信", "正常接收"):
         assert words in page
     assert "恢复正常接收" not in page
 
@@ -58,7 +58,7 @@ def test_wish_for_one_channel_leaves_the_others(
 
     assert answer.headers["location"] == "/m/preferences?saved=true"
     assert _moods(scene, li) == dict.fromkeys(
-        (None, Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE), Mood.USUAL
+        (None, Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE, Channel.SMS), Mood.USUAL
     ) | {_ONE: mood}
 
 

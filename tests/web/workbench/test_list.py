@@ -3,7 +3,8 @@
 import re
 from datetime import timedelta
 
-from store.campaigns import TaskState
+from store.campaigns import CareTask, TaskState
+from store.members import Member
 from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, a_sale, a_task, an_assignment, leave
 
@@ -114,3 +115,33 @@ def test_share_of_another_guide_is_not_there(scene: Scene) -> None:
     assignment = an_assignment(scene, scene.sun)
 
     assert scene.guide().get(f"/guide/a/{assignment.token}").status_code == 404
+
+
+def test_list_asks_as_many_queries_for_two_hundred_tasks_as_for_one(scene: Scene) -> None:
+    browser = scene.guide()
+    a_task(scene)
+    with counted(scene.database) as one:
+        browser.get("/guide")
+    with scene.database.transaction() as session:
+        members = [
+            Member(name="客", brand_id=scene.brand.id, created_at=scene.now) for _ in range(199)
+        ]
+        session.add_all(members)
+        session.flush()
+        session.add_all(
+            CareTask(
+                campaign_id=scene.campaign.id,
+                guide_id=scene.wang.id,
+                member_id=member.id,
+                state=TaskState.ASSIGNED,
+                deadline_at=scene.campaign.deadline_at,
+                created_at=scene.now,
+                moved_at=scene.now,
+            )
+            for member in members
+        )
+    with counted(scene.database) as many:
+        page = browser.get("/guide").text
+
+    assert "共 200 位" in page
+    assert len(many) == len(one)

@@ -2,6 +2,7 @@
 
 import re
 
+from store.attributions import Commission
 from store.campaigns import TaskState
 from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, a_sale, a_task
@@ -58,3 +59,23 @@ def test_results_ask_as_many_queries_for_three_orders_as_for_one(scene: Scene) -
         browser.get("/guide/results")
 
     assert len(three) == len(one)
+
+
+def test_a_shared_commission_is_one_line_for_each_with_the_own_share(scene: Scene) -> None:
+    task = a_task(scene, a_member(scene, "赵敏"), state=TaskState.CONVERTED)
+    credit = a_sale(scene, task, amount_fen=88_60)
+    with scene.database.transaction() as session:
+        share = Commission(
+            attribution_id=credit.id,
+            guide_id=scene.sun.id,
+            amount_fen=1_11,
+            confirms_at=scene.now,
+            created_at=scene.now,
+        )
+        session.add(share)
+
+    pages = [scene.guide(who).get("/guide/results").text for who in (scene.wang, scene.sun)]
+
+    assert [page.count("¥88.60<br>") for page in pages] == [1, 1]
+    assert ["¥4.43" in page for page in pages] == [True, False]
+    assert ["¥1.11" in page for page in pages] == [False, True]

@@ -157,8 +157,8 @@ def test_sending_too_soon_says_when_it_will_go(scene: Scene) -> None:
     before = browser.get(f"/guide/t/{task.token}").text
     after = browser.follow(browser.post(f"/guide/t/{task.token}/send")).text
 
-    assert "现在发会等到" in before
-    assert "今天已经打扰过一次" in before
+    assert "1 天内已联系 1 次，建议周一再联系" in before
+    assert "今天的次数已用完" in before
     assert "系统会在3月2日 08:00替您发给赵敏" in after
     assert scene.fresh(task).state is TaskState.SENDING
 
