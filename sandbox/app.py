@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-from sandbox import control, oauth, qr_codes
+from sandbox import control, oauth, qr_codes, wecom_control
 from sandbox.gateway import ApiServer, answer_http
 from sandbox.phones import consumer, consumer_acts, controls, pages, sms_page
 from sandbox.push import Rules, new_client
@@ -48,14 +48,17 @@ def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None
     app.state.world, app.state.carrying = world, set()
     _mount_server(app, WechatServer(world), world)
     _mount_server(app, WecomServer(world), world)
+    # FastAPI builds the routes of a router when the first call passes by it. Who calls a platform
+    # waits a second or two, so the platforms come before what people and tests look at.
+    app.include_router(sms_router(world))
     app.add_api_route("/mp/cgi-bin/showqrcode", _show_code, methods=["GET"])
     app.add_api_route("/oauth/connect/oauth2/authorize", _authorize, methods=["GET"])
     app.add_exception_handler(Unknown, _unknown)
     app.include_router(control.router)
+    app.include_router(wecom_control.router)
     for part in (pages, consumer, consumer_acts, controls):
         app.include_router(part.router)
     app.mount("/phone/static", StaticFiles(directory=_STATIC), name="phone-static")
-    app.include_router(sms_router(world))
     app.include_router(sms_page.router)
     return app
 

@@ -26,6 +26,9 @@ _MOST_CUSTOMERS = 10_000
 _PAGE_MOST, _PAGE_USUAL = 1000, 500
 _REMINDERS_PER_DAY = 3
 _PER_WEEK = 7
+_MONTH = 31 * 86400
+_LISTED_MOST, _LISTED_USUAL = 100, 50
+_EVERYBODYS = 2
 _CHINA = ZoneInfo("Asia/Shanghai")
 _NEEDED = {
     "image": ("media_id", "pic_url"),
@@ -138,6 +141,50 @@ def _is_used_up(world: World, customer: Customer, *, now: datetime) -> bool:
     return in_month >= calendar.monthrange(today.year, today.month)[1]
 
 
+def list_broadcasts(world: World, app: WecomApp, call: Call) -> Answer:
+    """`POST get_groupmsg_list_v2`: the corp's and the guides' own; no creator when an app made
+    it.
+    """
+    del app
+    start, end = call.body.get("start_time"), call.body.get("end_time")
+    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= end - start <= _MONTH:
+        raise ApiError(40058, "start_time and end_time are a month apart at most")
+    made = [
+        _as_listed(one)
+        for one in world.wecom.broadcasts.values()
+        if start <= one.created_at.timestamp() <= end
+        and call.body.get("filter_type", _EVERYBODYS) in {_EVERYBODYS, int(bool(one.creator))}
+    ]
+    first, limit = cursor_of(call.text("cursor")), call.body.get("limit")
+    size = limit if isinstance(limit, int) and 1 <= limit <= _LISTED_MOST else _LISTED_USUAL
+    following = str(first + size) if first + size < len(made) else ""
+    return {"group_msg_list": made[first : first + size], "next_cursor": following}
+
+
+def _as_listed(broadcast: Broadcast) -> dict[str, Any]:
+    listed = {
+        "msgid": broadcast.msgid,
+        "create_time": str(int(broadcast.created_at.timestamp())),
+        "create_type": int(bool(broadcast.creator)),
+        "text": {"content": broadcast.text},
+        "attachments": broadcast.attachments,
+    }
+    return {**listed, "creator": broadcast.creator} if broadcast.creator else listed
+
+
+def by_hand(
+    world: World, userid: str, external_userids: list[str], text: str, *, now: datetime
+) -> Broadcast:
+    """A guide makes a broadcast in the client, and sends it at once."""
+    msgid = "msg" + secrets.token_urlsafe(24)
+    broadcast = Broadcast(
+        msgid, "", now, text, [], False, {userid: _task(userid, external_userids)}, creator=userid
+    )
+    world.wecom.broadcasts[msgid] = broadcast
+    confirm(world, broadcast, userid, now=now)
+    return broadcast
+
+
 def list_tasks(world: World, app: WecomApp, call: Call) -> Answer:
     """`POST get_groupmsg_task`: which guides have confirmed (2) and which have not (0)."""
     broadcast = _readable(world, app, call)
@@ -230,7 +277,8 @@ def _send(
     now: datetime,
 ) -> None:
     customer = world.wecom.customers[external_userid]
-    if userid not in customer.links:
+    link = customer.links.get(userid)
+    if link is None or link.is_left or link.is_half:
         outcome.status = NO_CONTACT
         return
     if _is_used_up(world, customer, now=now):
@@ -265,7 +313,12 @@ def _own(world: World, app: WecomApp, call: Call) -> Broadcast:
 
 
 def _readable(world: World, app: WecomApp, call: Call) -> Broadcast:
-    broadcast = _own(world, app, call)
+    if not call.text("msgid"):
+        raise ApiError(41046)
+    broadcast = world.wecom.broadcasts.get(call.text("msgid"))
+    # What guides make by hand every app of the corp may read.
+    if broadcast is None or broadcast.owner not in {"", app.owner}:
+        raise ApiError(41047)
     if call.now - broadcast.created_at < timedelta(seconds=world.wecom.dispatch_seconds):
         raise ApiError(41063)
     return broadcast
@@ -281,6 +334,7 @@ def _page(call: Call, name: str, items: list[dict[str, Any]]) -> Answer:
 
 ENDPOINTS: dict[str, Endpoint] = {
     "cgi-bin/externalcontact/add_msg_template": Endpoint("POST", create),
+    "cgi-bin/externalcontact/get_groupmsg_list_v2": Endpoint("POST", list_broadcasts),
     "cgi-bin/externalcontact/get_groupmsg_task": Endpoint("POST", list_tasks),
     "cgi-bin/externalcontact/get_groupmsg_send_result": Endpoint("POST", list_results),
     "cgi-bin/externalcontact/cancel_groupmsg_send": Endpoint("POST", cancel),

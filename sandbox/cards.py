@@ -26,8 +26,11 @@ def is_interactive(card: Part) -> bool:
     return card.get("card_type") == "button_interaction" or "action_menu" in card
 
 
-def check_card(card: Part) -> None:
-    """Refuse the first fault with its own code. Kinds other than the two are answered 42031."""
+def check_card(card: Part, *, is_change: bool = False) -> None:
+    """Refuse the first fault with its own code. Kinds other than the two are answered 42031.
+
+    A card in another one's place needs no name of its own.
+    """
     if card.get("card_type") == "text_notice":
         _check_text_notice(card)
     elif card.get("card_type") == "button_interaction":
@@ -38,7 +41,7 @@ def check_card(card: Part) -> None:
     _check_target(_part(card, "quote_area"), types={0, _URL, _MINI_PROGRAM})
     if "action_menu" in card:
         _check_menu(_part(card, "action_menu"))
-    if is_interactive(card) or "task_id" in card:
+    if (is_interactive(card) and not is_change) or "task_id" in card:
         _check_task_id(card.get("task_id"))
 
 

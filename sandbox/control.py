@@ -245,6 +245,10 @@ async def change_settings(form: forms.SettingsForm, world: TheWorld) -> Json:
         world.wecom.quota_mode = form.broadcast_quota
     if form.dispatch_seconds is not None:
         world.wecom.dispatch_seconds = form.dispatch_seconds
+    if form.welcome_seconds is not None:
+        world.wecom.corp.welcome_seconds = form.welcome_seconds
+    if form.most_at_once is not None:
+        world.wecom.corp.most_at_once = form.most_at_once
     return {
         "broadcast_quota": world.wecom.quota_mode,
         "dispatch_seconds": world.wecom.dispatch_seconds,

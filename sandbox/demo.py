@@ -166,6 +166,7 @@ def _start(demo: Demo, held: Servers, crew: Crew, database: Database) -> World:
     world = World(product, sandbox, httpx.Client(timeout=_REGISTER_SECONDS))
     with demo.step("register", "introducing members and guides to the sandbox"):
         world.tell("register", **stage.platforms(demo.settings, product))
+        world.tell("sms/door", url=f"{product}/sms/{stage.WECHAT_CODE}")
         with database.transaction() as session:
             world.tell("people", **_people(session))
     return world

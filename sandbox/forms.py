@@ -45,6 +45,7 @@ class WecomAppForm(Form):
     oauth_domain: str = ""
     visible_userids: list[str] = []
     has_contact_permission: bool = True
+    allowed_ips: list[str] = []
 
 
 class RegisterForm(Form):
@@ -63,6 +64,8 @@ class FollowerForm(Form):
     appid: str = ""
     mobile: str = ""
     is_subscribed: bool = True
+    # Just now, so that five messages may go to them.
+    has_written: bool = False
 
 
 class GuideForm(Form):
@@ -71,6 +74,11 @@ class GuideForm(Form):
     userid: str
     name: str = ""
     is_active: bool = True
+    departments: list[int] = [1]
+    leads: list[int] = []
+    has_customers: bool = True
+    most_customers: int | None = None
+    has_console_welcome: bool = False
 
 
 class ContactForm(Form):
@@ -182,6 +190,8 @@ class SettingsForm(Form):
     """Rules that differ between corps or are not documented."""
 
     broadcast_quota: QuotaMode | None = None
+    welcome_seconds: float | None = Field(default=None, ge=0.0)
+    most_at_once: int | None = Field(default=None, ge=1)
     dispatch_seconds: float | None = Field(default=None, ge=0.0)
 
 

@@ -67,6 +67,14 @@ class ApiServer(Protocol):
         """The answer, or an `ApiError`."""
         ...
 
+    def begin(self, call: Call) -> ApiError | None:
+        """A call is under way; the refusal, if there are too many at once."""
+        ...
+
+    def end(self, call: Call) -> None:
+        """A call is over."""
+        ...
+
     def refusal(self, error: ApiError, call: Call) -> Answer:
         """A refusal in this platform's words."""
         ...
@@ -92,6 +100,18 @@ async def answer_http(
     """Answer one call and tell which callbacks it has caused."""
     call = await _read(request, path)
     switch = world.take_switch(server.name, path, _owner(call, server))
+    too_many = server.begin(call)
+    try:
+        if too_many is not None:
+            return JSONResponse(server.refusal(too_many, call)), []
+        return await _answered(call, switch, server=server, world=world)
+    finally:
+        server.end(call)
+
+
+async def _answered(
+    call: Call, switch: Switch | None, *, server: ApiServer, world: World
+) -> tuple[Response, list[Push]]:
     if switch is not None and switch.how in {"slow", "hang"}:
         await asyncio.sleep(switch.seconds)
     if switch is not None and switch.how in {"hang", "down"}:

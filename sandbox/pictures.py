@@ -24,7 +24,8 @@ _PATIENCE_MILLISECONDS = 20_000
 
 
 def take(browser: Browser, product: str, sandbox: str, password: str, folder: Path) -> None:
-    """All four pictures."""
+    """All pictures."""
+    take_gate(browser, product, password, folder)
     shots = {"console": _console(browser, product, password)}
     phone, bench, member = _open_task(browser, sandbox)
     shots["workbench"] = bench.screenshot()
@@ -39,6 +40,17 @@ def take(browser: Browser, product: str, sandbox: str, password: str, folder: Pa
     (folder / "overview.png").write_bytes(_composed(browser, "overview", shots, _OVERVIEW))
 
 
+def take_gate(browser: Browser, product: str, password: str, folder: Path) -> None:
+    """The rules, who used the budget, and the timeline of the member who was decided on last."""
+    page = _logged_in(browser, product, password)
+    for name, place in (("policies", "policies"), ("budget", "budget"), ("timeline", "members")):
+        page.goto(f"{product}/hq/{place}")
+        if name == "timeline":
+            page.locator("main tbody a").first.click()
+            page.locator(".timeline").wait_for()
+        (folder / f"{name}.png").write_bytes(page.screenshot())
+
+
 def _page(browser: Browser, size: tuple[int, int]) -> Page:
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, locale="zh-CN", timezone_id="Asia/Shanghai"
@@ -49,16 +61,22 @@ def _page(browser: Browser, size: tuple[int, int]) -> Page:
 
 def _console(browser: Browser, product: str, password: str) -> bytes:
     """The report of the campaign that sold most, among the newest."""
-    page = _page(browser, _DESK)
-    page.goto(product)
-    page.locator("[name=login]").fill(LOGIN)
-    page.locator("[name=password]").fill(password)
-    page.locator("form.card button").click()
+    page = _logged_in(browser, product, password)
     rows = page.locator("tbody tr", has=page.locator("td:nth-child(7)"))
     best = max(rows.all(), key=lambda row: _figure(row.locator("td").last.inner_text()))
     best.locator("a.name").click()
     page.locator(".figures").wait_for()
     return page.screenshot()
+
+
+def _logged_in(browser: Browser, product: str, password: str) -> Page:
+    page = _page(browser, _DESK)
+    page.goto(f"{product}/hq")
+    page.locator("[name=login]").fill(LOGIN)
+    page.locator("[name=password]").fill(password)
+    page.locator("form.card button").click()
+    page.locator("form[action$=logout]").wait_for()
+    return page
 
 
 def _figure(text: str) -> float:

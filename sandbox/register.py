@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
+from sandbox import grants
 from sandbox.forms import ContactForm, FollowerForm, PeopleForm, RegisterForm
+from sandbox.grants import Trigger
 from sandbox.state import Account, Customer, Follower, Guide, Link, WecomApp, World
 
 
@@ -37,9 +39,8 @@ def add_people(world: World, form: PeopleForm, *, now: datetime) -> dict[str, in
         for follower in form.followers:
             _add_follower(world, follower, now=now)
         for guide in form.guides:
-            world.wecom.guides[guide.userid] = Guide(
-                guide.userid, guide.name or guide.userid, guide.is_active
-            )
+            known = guide.model_dump(exclude={"name"})
+            world.wecom.guides[guide.userid] = Guide(name=guide.name or guide.userid, **known)
         for userid, contacts in form.contacts.items():
             find_guide(world, userid)
             for contact in contacts:
@@ -60,6 +61,8 @@ def _add_follower(world: World, form: FollowerForm, *, now: datetime) -> None:
         since,
         mobile=form.mobile,
     )
+    if form.has_written:
+        grants.open_window(world.wechat.followers[form.openid], Trigger.MESSAGE, now=now)
 
 
 def _add_contact(world: World, userid: str, form: ContactForm, *, now: datetime) -> None:

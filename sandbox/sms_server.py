@@ -2,24 +2,31 @@
 
 It enforces what the providers' rules have in common (reference sms_rules.json): a brand in
 brackets, ten messages a minute and fifty a day to a number, four advertisements an hour, and no
-advertisement to who answered R or without the words that say how.
+advertisement to who answered R or without the words that say how. Once it is told the product's
+door, it reports there what became of each message, and brings what a person answers.
 """
 
+import asyncio
 import hashlib
 import hmac
+import json
 import re
+import secrets
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from sandbox.gateway import BrokenConnection
 from sandbox.inboxes import show
+from sandbox.push import new_client
 from sandbox.state import Bubble, World
 from store import clock
 
@@ -33,6 +40,8 @@ _FORBIDDEN = frozenset("¥★√※")
 _MOST = ((10, timedelta(minutes=1), "TOO_FAST"), (50, timedelta(days=1), "DAY_FULL"))
 _MOST_ADVERTISEMENTS = ((4, timedelta(hours=1), "TOO_FAST"),)
 _STALE_SECONDS = 300
+_TRIES = 3
+_BUSY = -1
 
 
 class SmsForm(BaseModel):
@@ -41,6 +50,19 @@ class SmsForm(BaseModel):
     id: str
     to: str
     kind: str
+    text: str
+
+
+class SmsDoor(BaseModel):
+    """Where the product hears from the provider."""
+
+    url: str
+
+
+class SmsAnswer(BaseModel):
+    """What a person writes back from a mobile."""
+
+    mobile: str
     text: str
 
 
@@ -55,6 +77,23 @@ class SmsServer:
         default_factory=lambda: defaultdict(list)
     )
     refused_by: set[str] = field(default_factory=set)
+    # Where reports and answers go.
+    door: str = ""
+    reported: set[str] = field(default_factory=set)
+
+    async def tell(self, facts: dict[str, str]) -> bool:
+        """Bring one report or answer to the door, three times if need be; whether it was taken."""
+        body = json.dumps({"id": secrets.token_hex(8), **facts}, ensure_ascii=False).encode()
+        path = urlsplit(self.door).path
+        async with new_client() as client:
+            for _ in range(_TRIES):
+                try:
+                    answer = await client.post(self.door, content=body, headers=_signed(path, body))
+                except httpx.HTTPError:
+                    continue
+                if answer.is_success:
+                    return True
+        return False
 
     def answer(self, headers: Any, path: str, body: bytes, *, now: datetime) -> dict[str, str]:
         """The provider's answer to one request."""
@@ -101,6 +140,18 @@ class SmsServer:
         return {"code": "OK", "id": self.seen[form.id]}
 
 
+def _signed(path: str, body: bytes) -> dict[str, str]:
+    moment, nonce = str(int(clock.now().timestamp())), secrets.token_hex(8)
+    text = f"POST\n{path}\n{moment}\n{nonce}\n{hashlib.sha256(body).hexdigest()}"
+    mark = hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return {
+        "X-Sms-Key": KEY_ID,
+        "X-Sms-Time": moment,
+        "X-Sms-Nonce": nonce,
+        "X-Sms-Signature": mark,
+    }
+
+
 def _objection(form: SmsForm) -> str:
     """What is wrong with the message itself."""
     if not _MOBILE.fullmatch(form.to):
@@ -113,30 +164,66 @@ def _objection(form: SmsForm) -> str:
     return "BAD_TEXT" if lacks_stop else ""
 
 
+def _report_later(
+    carrying: set[asyncio.Task[Any]], server: SmsServer, body: bytes, message: str
+) -> None:
+    """A moment after the answer, as the networks do."""
+    server.reported.add(message)
+    ref = SmsForm.model_validate_json(body).id
+    facts = {"kind": "report", "ref": ref, "message": message, "status": "delivered"}
+    task = asyncio.create_task(server.tell(facts))
+    carrying.add(task)
+    task.add_done_callback(carrying.discard)
+
+
 def sms_router(world: World) -> APIRouter:
-    """The provider's one endpoint, and what a person and a test look at."""
+    """The provider's one endpoint, and what steers it."""
     server = SmsServer(world)
     router = APIRouter()
 
     @router.post(f"/sms/{_PATH}", include_in_schema=False)
     async def take(request: Request) -> Response:
-        switch = world.take_switch("sms", _PATH)
-        if switch is not None and switch.how == "down":
-            return Response("502 Bad Gateway", 502, media_type="text/plain")
-        body = await request.body()
+        switch, body = world.take_switch("sms", _PATH), await request.body()
+        how = switch.how if switch else ""
+        if switch is not None and how in {"slow", "hang"}:
+            await asyncio.sleep(switch.seconds)
+        if how in {"hang", "down"}:
+            return BrokenConnection() if how == "hang" else _bad_gateway()
         now = clock.now()
-        found = server.answer(request.headers, request.url.path, body, now=now)
-        if switch is not None and switch.how == "drop":
-            return BrokenConnection()
-        if switch is not None and switch.how == "error":
-            found = {"code": "BUSY"}
-        world.journal.note("sms", now=now, code=found["code"])
-        return JSONResponse(found)
+        if switch is not None and how == "error":
+            found = {"code": "BUSY" if switch.code == _BUSY else f"E{switch.code}"}
+        else:
+            found = server.answer(request.headers, request.url.path, body, now=now)
+        world.journal.note("sms", now=now, path=_PATH, code=found["code"])
+        if server.door and found["code"] == "OK" and found["id"] not in server.reported:
+            _report_later(request.app.state.carrying, server, body, found["id"])
+        return BrokenConnection() if how == "drop" else JSONResponse(found)
+
+    _add_control(router, server)
+    return router
+
+
+def _add_control(router: APIRouter, server: SmsServer) -> None:
+    """What a person and a test do and look at."""
+
+    @router.post("/sandbox/sms/door", tags=["sandbox control"])
+    async def open_door(form: SmsDoor) -> dict[str, bool]:
+        """The product's door, where reports and answers go from now on."""
+        server.door = form.url
+        return {"ok": True}
+
+    @router.post("/sandbox/sms/reply", tags=["sandbox control"])
+    async def reply(form: SmsAnswer) -> dict[str, bool]:
+        """A person answers an SMS; the provider itself obeys R, and tells the product."""
+        if form.text.strip().upper() == "R":
+            server.refused_by.add(form.mobile)
+        facts = {"kind": "reply", "from": form.mobile, "text": form.text}
+        return {"ok": bool(server.door) and await server.tell(facts)}
 
     @router.get("/sandbox/sms", tags=["sandbox control"])
     async def read(to: str = "") -> dict[str, Any]:
         """The messages that arrived, oldest first; those to one mobile, or all."""
-        return {"messages": [{"to": who, **one.as_dict()} for who, one in texts(world, to)]}
+        return {"messages": [{"to": who, **one.as_dict()} for who, one in texts(server.world, to)]}
 
     @router.post("/sandbox/sms/refuse", tags=["sandbox control"])
     async def refuse(to: str) -> dict[str, bool]:
@@ -144,7 +231,9 @@ def sms_router(world: World) -> APIRouter:
         server.refused_by.add(to)
         return {"ok": True}
 
-    return router
+
+def _bad_gateway() -> Response:
+    return Response("502 Bad Gateway", 502, media_type="text/plain")
 
 
 def texts(world: World, to: str = "") -> list[tuple[str, Bubble]]:

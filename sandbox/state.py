@@ -18,6 +18,7 @@ from threading import RLock
 from typing import Any, Literal
 
 from sandbox.belongings import Belongings
+from sandbox.corp_state import Corp
 from sandbox.tokens import TokenBook
 
 QuotaMode = Literal["days_in_month", "week_7", "day_1"]
@@ -82,6 +83,7 @@ class WecomApp:
     oauth_domain: str = ""
     visible_userids: list[str] = field(default_factory=list)
     has_contact_permission: bool = True
+    allowed_ips: list[str] = field(default_factory=list)
 
     @property
     def owner(self) -> str:
@@ -128,6 +130,14 @@ class Guide:
     userid: str
     name: str
     is_active: bool = True
+    departments: list[int] = field(default_factory=lambda: [1])
+    leads: list[int] = field(default_factory=list)
+    left_at: datetime | None = None
+    # 84074 for who may have no customers; a full one can take over nobody.
+    has_customers: bool = True
+    most_customers: int | None = None
+    # The console has a welcome text for this guide, so that no app gets a code (wecom.md §1.4).
+    has_console_welcome: bool = False
 
 
 @dataclass
@@ -137,6 +147,14 @@ class Link:
     created_at: datetime
     last_chat_at: datetime
     remark: str = ""
+    description: str = ""
+    mobiles: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    state: str = ""
+    # The customer has deleted the guide, who still has the customer: a contact is one-way.
+    is_left: bool = False
+    # The guide has not agreed yet; calls about the pair are answered 84061 until then.
+    is_half: bool = False
 
 
 @dataclass
@@ -193,6 +211,7 @@ class Broadcast:
     attachments: list[dict[str, Any]]
     may_select: bool
     tasks: dict[str, BroadcastTask]
+    creator: str = ""
     cancelled_at: datetime | None = None
     reminded_at: list[datetime] = field(default_factory=list)
 
@@ -253,7 +272,7 @@ class WecomState:
     tokens: TokenBook = field(default_factory=TokenBook)
     codes: dict[str, Code] = field(default_factory=dict)
     task_ids: set[tuple[str, str]] = field(default_factory=set)
-    response_codes: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    corp: Corp = field(default_factory=Corp)
     sent_at: dict[tuple[str, str], list[datetime]] = field(
         default_factory=lambda: defaultdict(list)
     )

@@ -11,6 +11,7 @@ from datetime import datetime
 import httpx
 
 from sandbox import grants
+from sandbox.corp_state import ResponseCode
 from sandbox.grants import TRIGGER_OF_EVENT, Trigger
 from sandbox.inboxes import show
 from sandbox.markup import event_xml, leaf, node, wrap
@@ -161,7 +162,9 @@ async def guide_taps(
     §1.4).
     """
     code = secrets.token_urlsafe(48)
-    pusher.world.wecom.response_codes[code] = (app.owner, now)
+    pusher.world.wecom.corp.response_codes[code] = ResponseCode(
+        app.owner, now, task_id, userid=guide.userid
+    )
     body = event_xml(
         "template_card_event",
         leaf("EventKey", key),

@@ -50,6 +50,12 @@ class WechatServer:
             _check_body(call)
             return endpoint.act(self.world, account, call)
 
+    def begin(self, call: Call) -> ApiError | None:
+        """WeChat counts calls by the day, not at once."""
+
+    def end(self, call: Call) -> None:
+        """Nothing was counted."""
+
     def refusal(self, error: ApiError, call: Call) -> Answer:  # noqa: ARG002 -- WeCom's needs the call
         """A refusal in WeChat's words."""
         return wechat_refusal(error)

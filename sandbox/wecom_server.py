@@ -1,8 +1,9 @@
 """A stand-in for `qyapi.weixin.qq.com`: tokens, members, and app messages to guides (wecom.md
 §2, §3, §6.1).
 
-Customers stand in `sandbox/contacts.py`, broadcasts in `sandbox/broadcasts.py`. One corp,
-several apps. It is not WeCom and only refuses what is documented.
+Customers stand in `sandbox/contacts.py`, their codes, tags and transfers beside them, broadcasts
+in `sandbox/broadcasts.py`. One corp, several apps. It is not WeCom and only refuses what is
+documented.
 """
 
 import hashlib
@@ -11,8 +12,17 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from sandbox import broadcasts, contacts
+from sandbox import (
+    broadcasts,
+    card_changes,
+    contact_ways,
+    contacts,
+    corp_tags,
+    directory,
+    transfers,
+)
 from sandbox.cards import check_card, is_interactive
+from sandbox.corp_state import ResponseCode, SentMessage
 from sandbox.gateway import Call, Endpoint
 from sandbox.inboxes import show
 from sandbox.refusals import Answer, ApiError, wecom_refusal
@@ -58,9 +68,28 @@ class WecomServer:
                 return endpoint.act(self.world, call)
             owner = self.tokens.owner_of(call.query.get("access_token"), now=call.now)
             app = self.state.apps[owner]
+            if app.allowed_ips and call.ip not in app.allowed_ips:
+                raise ApiError(60020)
+            transfers.settle(self.world, call.now)
             if call.path.startswith("cgi-bin/externalcontact/") and not app.has_contact_permission:
                 raise ApiError(48002)
             return {"errcode": 0, "errmsg": "ok", **endpoint.act(self.world, app, call)}
+
+    def begin(self, call: Call) -> ApiError | None:
+        """Count a call as under way; too many of one API at once are refused (§2.3)."""
+        with self.state.lock:
+            corp = self.state.corp
+            for name in _names(call):
+                corp.at_work[name] += 1
+            if corp.most_at_once is not None and corp.at_work[call.path] > corp.most_at_once:
+                return ApiError(45033)
+            is_same = any(corp.at_work[name] > 1 for name in _names(call) if name != call.path)
+            return ApiError(45035) if is_same else None
+
+    def end(self, call: Call) -> None:
+        """The call is over."""
+        with self.state.lock:
+            self.state.corp.at_work.subtract(_names(call))
 
     def refusal(self, error: ApiError, call: Call) -> Answer:
         """A refusal in WeCom's words."""
@@ -71,6 +100,15 @@ class WecomServer:
         with self.state.lock:
             pushes, self.state.pushes = self.state.pushes, []
         return pushes
+
+
+def _names(call: Call) -> list[str]:
+    """What a call keeps busy: its API, and the record that only one may change at a time."""
+    if call.path.endswith("/mark_tag"):
+        return [call.path, f"mark {call.text('userid')} {call.text('external_userid')}"]
+    if call.path.endswith("resigned/transfer_customer"):
+        return [call.path, f"resigned {call.text('handover_userid')}"]
+    return [call.path]
 
 
 def get_token(world: World, call: Call) -> Answer:
@@ -119,15 +157,6 @@ def _spend_code(world: World, app: WecomApp, call: Call) -> Code:
     return code
 
 
-def get_user(world: World, _app: WecomApp, call: Call) -> Answer:
-    """`GET /cgi-bin/user/get`: the few fields that newer self-built apps still see."""
-    guide = world.wecom.guides.get(call.query.get("userid", ""))
-    if guide is None:
-        raise ApiError(60111)
-    known = {"userid": guide.userid, "name": guide.name, "department": [1], "main_department": 1}
-    return {**known, "status": 1 if guide.is_active else 2, "position": "", "isleader": 0}
-
-
 def send_message(world: World, app: WecomApp, call: Call) -> Answer:
     """`POST /cgi-bin/message/send`: one message to many guides; partly wrong recipients are no
     failure.
@@ -145,7 +174,8 @@ def send_message(world: World, app: WecomApp, call: Call) -> Answer:
     msgid = secrets.token_urlsafe(64)
     _remember_duplicate(world, app, call, msgid)
     if kind == "template_card" and is_interactive(call.part(kind)):
-        answer["response_code"] = _response_code(world, app, call)
+        answer["response_code"] = _response_code(world, app, call, msgid)
+    world.wecom.corp.messages[msgid] = SentMessage(msgid, app.owner, call.now, good)
     for userid in good:
         _bring(world, app, userid, bubble, msgid)
     return {**answer, "msgid": msgid}
@@ -238,9 +268,10 @@ def _remember_duplicate(world: World, app: WecomApp, call: Call, msgid: str) -> 
         world.wecom.duplicates[_fingerprint(app, call)] = (call.now, msgid)
 
 
-def _response_code(world: World, app: WecomApp, call: Call) -> str:
+def _response_code(world: World, app: WecomApp, call: Call, msgid: str) -> str:
     code = secrets.token_urlsafe(48)
-    world.wecom.response_codes[code] = (app.owner, call.now)
+    task_id = str(call.part("template_card").get("task_id"))
+    world.wecom.corp.response_codes[code] = ResponseCode(app.owner, call.now, task_id, msgid)
     return code
 
 
@@ -263,8 +294,12 @@ def _bring(world: World, app: WecomApp, userid: str, bubble: Bubble, msgid: str)
 ENDPOINTS: dict[str, Endpoint] = {
     "cgi-bin/gettoken": Endpoint("GET", get_token, needs_token=False),
     "cgi-bin/auth/getuserinfo": Endpoint("GET", who_is),
-    "cgi-bin/user/get": Endpoint("GET", get_user),
     "cgi-bin/message/send": Endpoint("POST", send_message),
+    **card_changes.ENDPOINTS,
+    **directory.ENDPOINTS,
     **contacts.ENDPOINTS,
+    **contact_ways.ENDPOINTS,
+    **corp_tags.ENDPOINTS,
+    **transfers.ENDPOINTS,
     **broadcasts.ENDPOINTS,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import islice
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse
@@ -38,10 +38,21 @@ async def index(request: Request, q: Annotated[str, Query(max_length=64)] = "") 
 
 
 @router.get("/phone/guide/{userid}")
-async def guide_phone(request: Request, userid: str) -> Response:
-    """A guide's WeCom."""
+async def guide_phone(request: Request, userid: str, *, bench: bool = False) -> Response:
+    """A guide's WeCom: the messages, or the workbench that the app opens inside it."""
     guide = register.find_guide(world_of(request), userid)
-    return page("guide.html", who=userid, name=guide.name)
+    return page(
+        "guide.html",
+        who=userid,
+        name=guide.name,
+        bench=_bench(world_of(request), userid) if bench else "",
+    )
+
+
+def _bench(world: World, userid: str) -> str:
+    """The way to the workbench as this guide; its address is that of the app's door."""
+    door = urlsplit(register.find_app(world, None).door_url)
+    return _way_to(f"{door.scheme}://{door.netloc}/guide")(userid)
 
 
 @router.get("/phone/guide/{userid}/log")

@@ -1,5 +1,6 @@
 """The control API, the phones and the login page over HTTP, as a demo driver uses them."""
 
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -252,6 +253,15 @@ def test_member_phone_shows_what_was_said_and_opens_links_as_the_member(
     assert "<b>" not in log
     assert "javascript:" not in log
     assert "<script" not in log
+
+
+def test_guide_phone_opens_the_workbench_inside_as_its_owner(sandbox: Sandbox) -> None:
+    phone = sandbox.http.get("/phone/guide/WangFang?bench=true").text
+
+    frame = unescape(phone.split('class="bench" src="')[1].split('"')[0])
+
+    assert frame.startswith("/sandbox/be?who=WangFang&next=http")
+    assert frame.endswith("%2Fguide")
 
 
 def test_guide_phone_shows_cards_and_confirms_broadcasts(sandbox: Sandbox) -> None:

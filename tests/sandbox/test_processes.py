@@ -18,9 +18,9 @@ from sandbox.processes import Crew, CrewError, free_port
 _STUBBORN = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], process_group=0)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
 print(os.getpid(), child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 _WILLING = _STUBBORN.replace("SIG_IGN", "SIG_DFL")
 _PARENT = """
@@ -33,6 +33,9 @@ with Crew(Path(sys.argv[1])) as crew:
     print("started", flush=True)
     crew.watch()
 """
+# Far more than is needed, and less than the programs above would last: on a machine with much else
+# to do, six interpreters take long to start.
+_PATIENCE_SECONDS = 120
 _SERVER = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
 
 
@@ -52,10 +55,10 @@ def test_nothing_is_left_running_when_the_parent_gets(
         pids = _pids(tmp_path / "web.log") + _pids(tmp_path / "worker.log")
 
         os.killpg(parent.pid, number)
-        parent.wait(30)
+        parent.wait(_PATIENCE_SECONDS)
 
         assert len(pids) == 4
-        assert _within(10, lambda: not any(_runs(pid) for pid in pids))
+        assert _within(_PATIENCE_SECONDS, lambda: not any(_runs(pid) for pid in pids))
 
 
 def test_crew_names_the_dead_and_its_last_words(tmp_path: Path) -> None:
@@ -63,7 +66,7 @@ def test_crew_names_the_dead_and_its_last_words(tmp_path: Path) -> None:
         crew.start("worker", [sys.executable, "-c", "print('I give up'); raise SystemExit(3)"], {})
 
         with pytest.raises(CrewError) as told:
-            crew.watch(20)
+            crew.watch(_PATIENCE_SECONDS)
 
     assert str(told.value) == (
         "The worker process ended by itself (exit code 3). "
@@ -78,7 +81,7 @@ def test_crew_notices_when_a_hand_is_killed(tmp_path: Path) -> None:
         os.kill(pids[0], signal.SIGKILL)
 
         with pytest.raises(CrewError, match=r"worker .*exit code 137"):
-            crew.watch(20)
+            crew.watch(_PATIENCE_SECONDS)
 
     assert [_runs(pid) for pid in pids] == [False, False]
 
@@ -88,7 +91,7 @@ def test_crew_waits_until_a_server_answers(tmp_path: Path) -> None:
     with Crew(tmp_path) as crew:
         crew.start("web", [*_SERVER, str(port)], {})
 
-        crew.wait_until_answers(f"http://127.0.0.1:{port}/", 20)
+        crew.wait_until_answers(f"http://127.0.0.1:{port}/", _PATIENCE_SECONDS)
 
     assert free_port(port) == port
 
@@ -137,15 +140,18 @@ def _parent(logs: Path, program: str) -> Iterator[subprocess.Popen[bytes]]:
         start_new_session=True,
     )
     assert parent.stdout is not None
-    with parent.stdout as lines:
-        assert lines.readline() == b"started\n"
-        yield parent
-    parent.kill()
-    parent.wait()
+    try:
+        with parent.stdout as lines:
+            assert lines.readline() == b"started\n"
+            yield parent
+    finally:
+        # Left running after a failure, it would be warned about in the middle of another test.
+        parent.kill()
+        parent.wait()
 
 
 def _pids(log: Path) -> list[int]:
-    assert _within(10, lambda: log.read_text().endswith("\n"))
+    assert _within(_PATIENCE_SECONDS, lambda: log.read_text().endswith("\n"))
     return [int(word) for word in log.read_text().split()]
 
 
