@@ -1,5 +1,7 @@
 """Notices: what a guide reads in WeCom."""
 
+import pytest
+
 from content import notices
 from tests.times import SHANGHAI, at
 
@@ -18,7 +20,26 @@ def test_the_card_names_tasks_and_the_deadline_by_the_shops_clock() -> None:
         "text": "「春日回访」的话术和商品都备好了，点开看看，改一改或直接发送。",
         "rows": [["任务数", "3 位"], ["截止", "3月5日 20:00"]],
         "url": "https://guide.example/guide/a/t",
+        "menu": [["refresh", "刷新进度"]],
     }
+
+
+@pytest.mark.parametrize(
+    ("left", "title", "menu"),
+    [(1, "还有 1 位顾客等您照顾", 1), (0, "这批顾客都照顾到了，辛苦了", 0)],
+)
+def test_the_card_says_later_how_far_the_tasks_are(left: int, title: str, menu: int) -> None:
+    card = notices.task_card_now(
+        campaign="春日回访",
+        tasks=3,
+        left=left,
+        deadline_at=at("2026-03-05 20:00"),
+        zone=SHANGHAI,
+        url="https://guide.example/guide/a/t",
+    )
+
+    assert (card["title"], len(card["menu"])) == (title, menu)
+    assert card["rows"][0] == ["已处理", f"{3 - left} / 3"]
 
 
 def test_the_news_of_a_sale_is_in_yuan() -> None:

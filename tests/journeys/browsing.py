@@ -52,6 +52,10 @@ class Watched:
         """Forget that the browser noted an answer with this status: the test asked for it."""
         self.complaints = [one for one in self.complaints if f"status of {status}" not in one]
 
+    def forgive_words(self, words: str) -> None:
+        """Forget what the browser noted in these words: the test took its network away."""
+        self.complaints = [one for one in self.complaints if words not in one]
+
     def _watch(self, context: BrowserContext) -> None:
         context.on("console", self._hear)
         context.on("weberror", lambda error: self.complaints.append(f"script: {error.error}"))

@@ -42,7 +42,7 @@ def launch(page: Page) -> None:
     """Save, look at the forecast, launch, and wait until it runs."""
     page.get_by_role("button", name="保存草稿").click()
     expect(page.get_by_role("heading", name="疲劳度预演")).to_be_visible()
-    page.get_by_role("button", name="启动").click()
+    page.get_by_role("button", name="现在启动").click()
     expect(page.locator("h1 .tag")).to_have_text("进行中", timeout=60_000)
 
 
