@@ -39,7 +39,7 @@ races: setup ## Only the races: two real connections, one winner.
 journeys: setup ## Only the browser journeys (chromium at /usr/bin/chromium or ZHIYIN_CHROMIUM).
 	$(PY) -m pytest -m journey $(ARGS)
 
-chaos: setup ## Only the tests that kill processes in the middle.
+chaos: setup ## Only the tests that kill processes in the middle (ZHIYIN_CHAOS_TOUCHES=500: a smaller storm).
 	$(PY) -m pytest -m chaos $(ARGS)
 
 bench: setup ## Measure beside a peer or the floor (NAME=callback).
