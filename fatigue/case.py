@@ -9,6 +9,9 @@ from fatigue.bands import Band
 from fatigue.rules import Outcome
 from store.touches import Category, Channel
 
+# A touch that a dry run only imagines has a number from here on: later than every one on record.
+FIRST_IMAGINED = 2**62
+
 
 @dataclass(frozen=True, slots=True)
 class Recent:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from fatigue.bands import held
-from fatigue.case import Held, Question, Recent, Violation, Window
+from fatigue.case import FIRST_IMAGINED, Held, Question, Recent, Violation, Window
 from fatigue.quiet_hours import span
 from fatigue.rules import DAYS_IN_PERIOD, NO_GRANT, CalendarCap, GrantRule, LifetimeCap
 
@@ -204,7 +204,7 @@ def _violation(
         ask.channel,
         count.number,
         cap,
-        tuple(touch.touch_id for touch in ordered if touch.touch_id > 0),
+        tuple(touch.touch_id for touch in ordered if touch.touch_id < FIRST_IMAGINED),
         retry_at,
         tuple(sorted(hold.campaign_id for hold in count.holds)),
     )

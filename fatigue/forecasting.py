@@ -10,20 +10,20 @@ from sqlmodel import Session
 from fatigue import policies, screening
 from fatigue.asking import Desk, at_once, count, decide, read_desk
 from fatigue.asks import Ask, Forecast, as_it_stands, ask_of
-from fatigue.case import Answer
+from fatigue.case import FIRST_IMAGINED, Answer
 from fatigue.judging import Gone, given_way
 from fatigue.rules import Outcome
 
 
 @dataclass(slots=True)
 class _Run:
-    """One dry run; a touch that it only imagines has a number below zero."""
+    """One dry run; what it reserves is only imagined."""
 
     desk: Desk
     now: datetime
     asked: dict[int, Gone]
     forecasts: dict[str, Forecast] = field(default_factory=dict)
-    numbers: Iterator[int] = field(default_factory=lambda: numbers_from(-1, -1))
+    numbers: Iterator[int] = field(default_factory=lambda: numbers_from(FIRST_IMAGINED))
 
 
 def dry_run(session: Session, asks: Sequence[Ask], *, now: datetime) -> list[Forecast]:
@@ -63,6 +63,6 @@ def _reserve(run: _Run, wish: Ask, touch_id: int, told: Answer) -> None:
     standing = run.desk.standings[wish.member_id]
     for other in [run.asked[other_id] for other_id in gone if other_id in run.asked]:
         way = given_way(run.desk.policy, standing, other, touch_id, run.now)
-        known = other.touch_id if other.touch_id > 0 else None
+        known = None if other.touch_id >= FIRST_IMAGINED else other.touch_id
         member_id, key = other.wish.member_id, other.wish.key
         run.forecasts[key] = Forecast(key, member_id, way.verdict, known)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from fatigue.asks import Ask
-from fatigue.case import Answer, Question, Recent, Verdict, Violation
+from fatigue.case import FIRST_IMAGINED, Answer, Question, Recent, Verdict, Violation
 from fatigue.quiet_hours import is_quiet
 from fatigue.rules import DISPLACED, Outcome, Policy, QuietHours
 from fatigue.standing import Standing, question
@@ -85,7 +85,7 @@ def given_way(policy: Policy, standing: Standing, gone: Gone, by_id: int, now: d
     found = judge(policy, standing, gone.wish, now, without=gone.touch_id, asked_at=gone.asked_at)
     is_open = found.outcome is Outcome.OPEN
     opens = now if is_open else found.retry_at
-    by = (by_id,) if by_id > 0 else ()
+    by = () if by_id >= FIRST_IMAGINED else (by_id,)
     reason = Violation(DISPLACED, found.channel, touches=by, retry_at=opens)
     told = Verdict(
         Outcome.DEFER if is_open else found.outcome,
