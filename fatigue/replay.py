@@ -8,7 +8,7 @@ human sent by hand was sent, and what was called off was called off. Nothing is 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
@@ -152,9 +152,11 @@ def _as_it_went(one: Happened) -> _Sent:
 
 
 def _if_it_went(one: Happened, channel: Channel, at: datetime) -> _Sent:
-    """A touch that the draft lets go at `at`; a guide who confirmed it would have done so still."""
-    landed_at = one.landed_at if one.fate is Fate.WENT and one.landed_at else at
-    return _Sent(one, channel, at, max(at, landed_at))
+    """A touch that the draft lets go at `at`; a guide takes as long to confirm it as they did."""
+    took = timedelta(0)
+    if one.fate is Fate.WENT and one.went_at and one.landed_at:
+        took = max(took, one.landed_at - one.went_at)
+    return _Sent(one, channel, at, at + took)
 
 
 def _standing(past: Past, one: Happened, recent: list[Recent], at: datetime) -> Standing:

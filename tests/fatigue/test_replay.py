@@ -266,6 +266,23 @@ def test_broadcast_that_waits_for_its_guide_counts_all_the_while(session: Sessio
     assert judged[second.id].rule == "daily"
 
 
+def test_touch_that_a_draft_lets_go_earlier_lands_earlier_too(session: Session) -> None:
+    li = a_member(session, now=_START)
+    _publish(session, [_gap(48)])
+    gate.fence(session, gate.ask(session, an_ask(session, li), now=_START).id, now=_START)
+    late = gate.ask(session, an_ask(session, li), now=_START + timedelta(hours=3))
+    went_at = _START + timedelta(days=9)
+    assert late.state is TouchState.ASKED
+    gate.fence(session, gate.ask_again(session, [late.id], now=went_at)[0].id, now=went_at)
+    gate.settle(session, late.id, TouchState.SENT, evidence=Evidence.PLATFORM, now=went_at)
+    after = gate.ask(session, an_ask(session, li), now=_START + timedelta(days=1))
+    policy = _publish(session, [_gap(2)])
+
+    judged = {one.touch_id: one.cell.would for one in _replayed(session, li, policy)}
+
+    assert (judged[late.id], judged[after.id]) == (Fate.WENT, Fate.WENT)
+
+
 def test_what_a_human_sent_by_hand_counts_but_is_not_judged(session: Session) -> None:
     li = a_member(session, now=_START)
     _publish(session, [])
