@@ -155,11 +155,11 @@ def _numbered(found: Any) -> Any:
     return {**found, "errcode": int(found.get("errcode") or 0)}
 
 
-def token_of(act: Callable[[], Any]) -> tuple[str, int]:
-    """The access token that a call gives, and the seconds it lives."""
+def token_of(act: Callable[[], Any], name: str = "access_token") -> tuple[str, int]:
+    """The access token, or the ticket of another name, that a call gives; the seconds it lives."""
     try:
         found = checked(act)
-        return given(found, "access_token"), _seconds(found)
+        return given(found, name), _seconds(found)
     except ApiError as error:
         code = error.code
     raise NoToken(code)

@@ -73,6 +73,12 @@ FORCED_TOKEN: Caps = (Cap(1, span=30, slot=1), per_day(20))
 # wecom.md §2.4: a corp may call each API so often, whatever its apps.
 WECOM_API: Caps = (per_minute(10_000), per_hour(150_000))
 WECOM_EXEMPT = frozenset({"/cgi-bin/auth/getuserinfo"})
+# wecom.md §2.4: tickets of pages, of all apps of a corp together and of one app.
+WECOM_TICKETS: Mapping[str, Caps] = {
+    "/cgi-bin/get_jsapi_ticket": (per_hour(400),),
+    "/cgi-bin/ticket/get": (per_hour(400),),
+}
+WECOM_TICKETS_OF_APP: Caps = (per_hour(100),)
 # wecom.md §2.4, touch_limits.json: an app to one member; WeCom drops what is more, silently.
 WECOM_MESSAGES: Caps = (per_minute(30), per_hour(1_000))
 

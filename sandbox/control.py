@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from sandbox import broadcasts, forms, moving_clock, register, talk
-from sandbox.inboxes import ids_of_same_person, show
+from sandbox import broadcasts, chatting, forms, moving_clock, register, talk
+from sandbox.inboxes import ids_of_same_person
 from sandbox.markup import leaf
 from sandbox.oauth import PERSON_COOKIE, SNAPSHOT_COOKIE
 from sandbox.push import Delivery, verify
-from sandbox.state import Broadcast, Bubble, Switch, World
+from sandbox.state import Broadcast, Switch, World
 from sandbox.talk import Pusher
 from store import clock
 
@@ -174,15 +174,8 @@ def _confirm(
 @router.post("/guides/{userid}/chat")
 async def chat(userid: str, form: forms.ChatForm, world: TheWorld) -> Json:
     """A guide writes to a customer by hand; the product hears nothing of it."""
-    customer, now = register.find_customer(world, form.external_userid), clock.now()
-    if userid not in customer.links:
-        raise register.Unknown(f"contact of {userid}", form.external_userid)
-    customer.links[userid].last_chat_at = now
-    show(
-        world,
-        form.external_userid,
-        Bubble(now, "wecom_chat", False, "text", form.text, {"userid": userid}),
-    )
+    now, customer = clock.now(), form.external_userid
+    chatting.guide_writes(world, userid, customer, form.text, now=now)
     return {"ok": True}
 
 

@@ -1,6 +1,6 @@
 """What WeCom remembers of a corp besides its people: codes, tags, welcomes, transfers, messages."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -99,6 +99,14 @@ class Department:
 
 
 @dataclass
+class PageTicket:
+    """A ticket that pages sign with (wecom.md §6.2)."""
+
+    value: str
+    expires_at: datetime
+
+
+@dataclass
 class Corp:
     """All of it."""
 
@@ -109,6 +117,12 @@ class Corp:
     messages: dict[str, SentMessage] = field(default_factory=dict)
     response_codes: dict[str, ResponseCode] = field(default_factory=dict)
     departments: dict[int, Department] = field(default_factory=dict)
+    # By kind and owner; when each was asked for; which page may call what, on whose phone.
+    tickets: dict[tuple[str, str], PageTicket] = field(default_factory=dict)
+    ticket_calls: dict[tuple[str, str], list[datetime]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    pages: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     # How long a welcome is being sent, in which other apps are told to wait.
     welcome_seconds: float = 0.0
     # Calls of one API at once above which the corp is told so; none for no limit.

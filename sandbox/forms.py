@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.mischief import Call, Carriage
+from sandbox.mischief import Call, Carriage, Client
 from sandbox.state import QuotaMode
 
 
@@ -171,10 +171,10 @@ class MisbehaveForm(Form):
     `account` is an appid or `corpid:agentid`; blank means all.
     """
 
-    server: Literal["wechat", "wecom", "sms", "callback"]
+    server: Literal["wechat", "wecom", "sms", "callback", "jssdk"]
     path: str = "*"
     account: str = ""
-    how: Literal[Call, Carriage]
+    how: Literal[Call, Carriage, Client]
     times: int = Field(default=1, ge=1)
     code: int = -1
     seconds: float = Field(default=0.0, ge=0.0, le=60.0)

@@ -6,6 +6,7 @@ page; `expired_token` ends the caller's token.
 Callbacks (`Carriage`): `late` waits first; `duplicate` pushes twice at once; `reorder` lets the
 next callback of the same door go ahead; `lost` never arrives; `cut` loses the door's first answer,
 so that the platform tries again what the door has already done.
+The WeCom client (`Client`): `user_cancels` when a page wants to send, or `client_refuses`.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from sandbox.state import Switch
 
 Call = Literal["error", "slow", "hang", "drop", "down", "expired_token"]
 Carriage = Literal["late", "duplicate", "reorder", "lost", "cut"]
+Client = Literal["user_cancels", "client_refuses"]
 
 # How long a callback lets others go ahead when none comes.
 _WAIT_SECONDS = 10.0

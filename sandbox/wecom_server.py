@@ -19,6 +19,7 @@ from sandbox import (
     contacts,
     corp_tags,
     directory,
+    jsapi,
     transfers,
 )
 from sandbox.cards import check_card, is_interactive
@@ -302,4 +303,5 @@ ENDPOINTS: dict[str, Endpoint] = {
     **corp_tags.ENDPOINTS,
     **transfers.ENDPOINTS,
     **broadcasts.ENDPOINTS,
+    **jsapi.ENDPOINTS,
 }

@@ -11,6 +11,7 @@ from bot import provider_limits
 from bot.access_tokens import AccessTokens, TokenDrawer, with_token
 from bot.calls import TIMEOUT, ApiError, http_session, token_of
 from bot.provider_limits import ProviderLimits
+from bot.wecom.jsapi import Tickets
 from store import accounts
 from store.accounts import Account, Credentials
 
@@ -37,6 +38,7 @@ class WeComApi:
             account.app_id, account.secret, session=self._drawer, auto_retry=False
         )
         self._library._http = self._http
+        self.tickets = Tickets(redis, name, self.get)
 
     def send(self, userid: str, message: dict[str, Any]) -> dict[str, Any]:
         """An app message to one guide; gives `msgid` and who was invalid (wecom.md §3.1)."""
@@ -86,8 +88,13 @@ class WeComApi:
             raise
 
     def _count(self, path: str) -> None:
-        if path not in provider_limits.WECOM_EXEMPT:
-            self._limits.take(path, provider_limits.WECOM_API)
+        if path in provider_limits.WECOM_EXEMPT:
+            return
+        caps = provider_limits.WECOM_TICKETS.get(path)
+        if caps is not None:
+            of_app = f"{path}:{self._account.agent_id}"
+            self._limits.take(of_app, provider_limits.WECOM_TICKETS_OF_APP)
+        self._limits.take(path, caps or provider_limits.WECOM_API)
 
     def _fetch_token(self, is_forced: bool) -> tuple[str, int]:  # noqa: ARG002 -- WeCom has no such wish
         keys = {"corpid": self._account.app_id, "corpsecret": self._account.secret}

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sandbox.chatting import OF_GUIDES
 from sandbox.inboxes import FRIEND, ids_of_same_person
 from sandbox.state import Bubble, World
 
 BRAND, SMS = "brand", "sms"
-_GUIDE_CHANNELS = frozenset({"wecom_broadcast", "wecom_chat", "wecom_welcome"})
 _PREVIEW = 24
 
 
@@ -41,7 +41,7 @@ def chat_of(bubble: Bubble) -> str:
     """Which chat a bubble belongs to."""
     if bubble.channel == FRIEND:
         return f"friend-{bubble.facts['friend']}"
-    if bubble.channel in _GUIDE_CHANNELS:
+    if bubble.channel in OF_GUIDES:
         return f"guide-{bubble.facts['userid']}"
     return SMS if bubble.channel == "sms" else BRAND
 

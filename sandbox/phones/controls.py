@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from sandbox import moving_clock
-from sandbox.mischief import Call, Carriage
+from sandbox.mischief import Call, Carriage, Client
 from sandbox.moving_clock import ClockStands
 from sandbox.phones.rendering import page, world_of
 from sandbox.state import Switch, World
@@ -42,8 +42,13 @@ _CARRIAGES = {
     "lost": "丢了，不会到",
     "cut": "门口的回答丢了，微信重试",
 }
+_CLIENT = {
+    "user_cancels": "侧边栏发送：导购点了取消",
+    "client_refuses": "侧边栏发送：企业微信不让发",
+}
 assert set(_CALLS) == set(get_args(Call))
 assert set(_CARRIAGES) == set(get_args(Carriage))
+assert set(_CLIENT) == set(get_args(Client))
 _LATEST = 30
 _CHINA = ZoneInfo("Asia/Shanghai")
 
@@ -60,6 +65,7 @@ async def controls(request: Request) -> Response:
         accounts=_accounts(world),
         calls=_CALLS,
         carriages=_CARRIAGES,
+        client=_CLIENT,
         waiting=[one for one in world.switches if one.left > 0],
         latest=_latest(world),
     )
@@ -101,7 +107,7 @@ async def move_clock(by: Annotated[str, Form()]) -> Response:
 class SwitchForm(BaseModel):
     """What shall go wrong, for whom, and how often."""
 
-    how: Literal[Call, Carriage]
+    how: Literal[Call, Carriage, Client]
     account: str = ""
     path: str = Field(default="*", max_length=80)
     code: int = -1
@@ -116,7 +122,10 @@ async def switch_on(request: Request, form: Annotated[SwitchForm, Form()]) -> Re
     server, path = platform, form.path.strip("/ ") or "*"
     if form.how in _CARRIAGES:
         server, path = "callback", "*"
-    switch = Switch(server, path, form.how, form.times, form.code, form.seconds, form.account)
+    owner = form.account
+    if form.how in _CLIENT:
+        server, path, owner = "jssdk", "*", ""
+    switch = Switch(server, path, form.how, form.times, form.code, form.seconds, owner)
     world_of(request).switches.append(switch)
     return RedirectResponse("/sandbox/controls", 303)
 
