@@ -29,10 +29,10 @@ from web.console.forms import (
     read_campaign,
     with_preset,
 )
+from web.console.settings import filled_from_settings
 
 _DEADLINE_DAYS = 3
 _DEADLINE_HOUR = 20
-_FEN = 100
 
 Problems = Mapping[str, Problem]
 
@@ -54,15 +54,14 @@ def filled_from(session: Session, other: Campaign, zone: ZoneInfo) -> FilledIn:
     plan = session.get(CouponPlan, other.coupon_plan_id) if other.coupon_plan_id else None
     return blank(other.deadline_at, zone).model_copy(
         update=filled_from_tree(other.audience)
+        | filled_from_settings(other)
         | {
             "name": other.name,
             "category": other.category,
             "piece_code": session.get_one(ContentPiece, other.piece_id).code,
             "coupon_plan": plan.code if plan else "",
             "holdout_percent": str(other.holdout_percent),
-            "commission_percent": f"{other.commission_bp / _FEN:g}",
             "attribution_days": str(other.attribution_days),
-            "fallback_channels": other.fallback_channels or [""],
             "audience_limit": str(other.audience_limit or ""),
             "band": policies.current(session).band_of(other.priority).name,
         }

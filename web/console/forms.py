@@ -10,22 +10,21 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, Field, Json, ValidationError
+from pydantic import BaseModel, Field, Json, ValidationError
 
 from guide_tasks.campaigns import CampaignForm
-from store.touches import Category, Channel
+from store.campaigns import CampaignMode, CommissionTo
+from store.touches import Category
+from web.console.settings import BY_ACCOUNT, Codes, SettingFields
 
-# Who can speak when the guide has not: the account itself. The other channels need a guide.
-FALLBACKS = (Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE)
 # Service is the member's own business and passes the brand's caps: no campaign may claim it.
 CATEGORIES = (Category.CARE, Category.MARKETING)
 # What a campaign has that nobody gave another.
 USUAL_PRIORITY = 50
 _FEN = 100
-_BASIS_POINTS = 100
 _SCORE = Field(default=None, ge=1, le=5)
 _COUNT = Field(default=None, ge=1, le=100_000)
 _DAYS = Field(default=None, ge=0, le=3650)
@@ -43,8 +42,13 @@ class FilledIn(BaseModel):
     deadline_minutes: str = ""
     band: str = ""
     commission_percent: str = ""
+    commission_cap_yuan: str = ""
+    commission_to: str = ""
     attribution_days: str = ""
-    fallback_channels: list[str] = list(FALLBACKS)
+    mode: str = ""
+    fallback_channels: list[str] = list(BY_ACCOUNT)
+    fallback_hours: str = ""
+    tasks_per_day: str = ""
     recency_days_min: str = ""
     recency_days_max: str = ""
     orders_min: str = ""
@@ -99,12 +103,7 @@ _FIELDS: dict[tuple[Any, Any], str] = {
 }
 
 
-def _without_blanks(values: Any) -> Any:
-    return [value for value in values if value] if isinstance(values, list) else values
-
-
 Fields = TypeVar("Fields", bound=BaseModel)
-Codes = Annotated[list[str], BeforeValidator(_without_blanks)]
 
 
 class AudienceFields(BaseModel):
@@ -148,7 +147,7 @@ class AudienceFields(BaseModel):
         return {"all": [leaf for leaf in [*numbers, *words, *claims] if leaf is not None]}
 
 
-class CampaignFields(AudienceFields):
+class CampaignFields(AudienceFields, SettingFields):
     """Everything a campaign needs, typed."""
 
     name: str = Field(min_length=1, max_length=60)
@@ -159,9 +158,7 @@ class CampaignFields(AudienceFields):
     deadline: datetime | None = None
     deadline_minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 90)
     band: str | None = None
-    commission_percent: Decimal = Field(default=Decimal(2), ge=0, le=100, decimal_places=2)
     attribution_days: int = Field(default=14, ge=1, le=90)
-    fallback_channels: Codes = []
 
     def deadline_at(self, zone: ZoneInfo, now: datetime) -> datetime | None:
         """The instant meant: minutes from now win over the shop-local time."""
@@ -232,7 +229,10 @@ def blank(deadline_at: datetime, zone: ZoneInfo) -> FilledIn:
         category=Category.CARE,
         holdout_percent="10",
         commission_percent="2",
+        commission_to=CommissionTo.CARER,
         attribution_days="14",
+        mode=CampaignMode.GUIDES,
+        fallback_hours="72",
         audience_limit="500",
         friends_only="1",
         deadline=deadline_at.astimezone(zone).strftime("%Y-%m-%dT%H:%M"),
@@ -265,8 +265,8 @@ def read_campaign(
         raise NotFilledIn({"band": Problem("unknown")})
     if fields.category not in CATEGORIES:
         raise NotFilledIn({"category": Problem("unknown")})
-    if not set(fields.fallback_channels) <= set(FALLBACKS):
-        raise NotFilledIn({"fallback_channels": Problem("unknown")})
+    if wrong := fields.wrong_channels():
+        raise NotFilledIn({"fallback_channels": Problem(wrong)})
     return CampaignForm(
         name=fields.name,
         category=fields.category,
@@ -276,10 +276,9 @@ def read_campaign(
         piece_code=fields.piece_code,
         coupon_plan_id=coupon_plans[fields.coupon_plan] if fields.coupon_plan else None,
         priority=bands[fields.band] if fields.band else USUAL_PRIORITY,
-        fallback_channels=tuple(Channel(name) for name in dict.fromkeys(fields.fallback_channels)),
         deadline_at=deadline_at,
         attribution_days=fields.attribution_days,
-        commission_bp=int(fields.commission_percent * _BASIS_POINTS),
+        **fields.settings(),
     )
 
 

@@ -7,14 +7,23 @@ import pytest
 from sqlmodel import col, select
 
 from guide_tasks import launch
+from guide_tasks.campaigns import CampaignForm
 from store.audit import AuditEntry
-from store.campaigns import AudienceMember, Campaign, CampaignState, TaskState
+from store.campaigns import (
+    AudienceMember,
+    Campaign,
+    CampaignMode,
+    CampaignState,
+    CommissionTo,
+    TaskState,
+)
 from store.coupons import CouponKind, CouponPlan
 from store.touches import Channel
 from tests.times import at
 from tests.web.browser import Browser
 from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, a_sale, a_task, an_assignment
+from web.console import drafting
 
 FORM = {
     "name": "三月老客回访",
@@ -77,6 +86,58 @@ def test_form_becomes_a_draft_with_all_its_conditions(scene: Scene, song: Browse
     assert campaign.coupon_plan_id is not None
 
 
+SETTINGS = {
+    "mode": "shops",
+    "fallback_channels": ["wecom_broadcast", "wechat_notice", ""],
+    "fallback_hours": "5",
+    "tasks_per_day": "12",
+    "commission_cap_yuan": "88.80",
+    "commission_to": "split",
+}
+
+
+def test_settings_of_the_form_are_those_of_the_campaign(scene: Scene, song: Browser) -> None:
+    _save(song, **SETTINGS)
+
+    campaign = _saved(scene)
+    assert (campaign.mode, campaign.commission_to) == (CampaignMode.SHOPS, CommissionTo.SPLIT)
+    assert campaign.fallback_channels == [Channel.WECOM_BROADCAST, Channel.WECHAT_NOTICE]
+    assert (campaign.fallback_hours, campaign.tasks_per_day) == (5, 12)
+    assert campaign.commission_cap_fen == 8880
+
+
+def test_settings_left_blank_are_the_usual_ones(scene: Scene, song: Browser) -> None:
+    _save(song)
+
+    campaign, usual = _saved(scene), CampaignForm.model_fields
+    names = ["mode", "fallback_hours", "tasks_per_day", "commission_cap_fen", "commission_to"]
+    assert {name: getattr(campaign, name) for name in names} == {
+        name: usual[name].default for name in names
+    }
+
+
+def test_form_of_a_draft_has_every_setting_of_it(scene: Scene, song: Browser) -> None:
+    draft = _save(song, **SETTINGS)
+    before = _saved(scene)
+
+    with scene.database.transaction() as session:
+        filled = drafting.filled_from(session, before, scene.parts.zone)
+    song.post(f"{draft}/edit", data=filled.model_dump() | {"action": "save"})
+
+    after, names = _saved(scene), CampaignForm.model_fields.keys() - {"piece_code"}
+    assert {name: getattr(after, name) for name in names} == {
+        name: getattr(before, name) for name in names
+    }
+
+
+def test_settings_stand_on_the_page_of_the_campaign(song: Browser) -> None:
+    page = song.get(_save(song, **SETTINGS)).text
+
+    assert "由门店联系，谁有空谁领，每位导购一天最多 12 个任务" in page
+    assert "替导购备好的群发 → 公众号订阅通知，最多等 5 小时" in page
+    assert "2.5%，每单最多 88.80 元，7 天内的购买算数；两位各一半" in page
+
+
 def test_deadline_is_read_as_shop_local_time(scene: Scene, song: Browser) -> None:
     _save(song)
 
@@ -133,6 +194,14 @@ def test_draft_names_its_writer_in_the_audit_log(scene: Scene, song: Browser) ->
         ("piece_code", "gone", "这一项已经不在了，请重新选择。"),
         ("category", "service", "这一项已经不在了，请重新选择。"),
         ("fallback_channels", "wecom_app", "这一项已经不在了，请重新选择。"),
+        ("fallback_hours", "0", "最小填 1。"),
+        ("fallback_hours", "721", "最大填 720。"),
+        ("tasks_per_day", "0", "最小填 1。"),
+        ("tasks_per_day", "1.5", "请填数字。"),
+        ("commission_cap_yuan", "-1", "最小填 0。"),
+        ("commission_cap_yuan", "0.001", "小数最多 2 位。"),
+        ("commission_to", "nobody", "这一项已经不在了，请重新选择。"),
+        ("mode", "robots", "这一项已经不在了，请重新选择。"),
         ("audience_json", "{", "这不是正确的 JSON，请检查括号和引号。"),
         ("audience_json", '{"all": [{"fact": "x"}]}', "读不懂这里：audience.all[0]"),
     ],
@@ -146,6 +215,19 @@ def test_field_that_is_wrong_is_named_and_nothing_is_written(
     assert sentence in answer.text
     assert 'class="bad"' in answer.text
     assert _saved(scene).id == scene.campaign.id
+
+
+def test_brand_that_speaks_itself_needs_a_channel_of_its_own(scene: Scene, song: Browser) -> None:
+    form = {**FORM, "action": "save", "mode": "direct"}
+
+    refused = song.post(
+        "/hq/campaigns/new", data=form | {"fallback_channels": ["wecom_broadcast", ""]}
+    )
+    taken = song.post("/hq/campaigns/new", data=form)
+
+    assert "由品牌直接发，至少要选一个公众号渠道。" in refused.text
+    assert taken.status_code == 303
+    assert _saved(scene).mode is CampaignMode.DIRECT
 
 
 def test_what_was_filled_in_is_still_there_when_a_field_is_wrong(song: Browser) -> None:

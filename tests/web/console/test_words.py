@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from guide_tasks import audience_facts
-from store.campaigns import CampaignState, TaskState
-from web.console.forms import CATEGORIES, FALLBACKS, Preset
+from store.campaigns import CampaignMode, CampaignState, CommissionTo, TaskState
+from web.console.forms import CATEGORIES, Preset
+from web.console.settings import FALLBACKS
 from web.pages import make_templates
 
 TEMPLATE = "console/_words.html"
@@ -26,6 +27,8 @@ def words() -> Any:
         ("TASK_STATES", set(TaskState)),
         ("PRESETS", set(Preset)),
         ("CHANNELS", set(FALLBACKS)),
+        ("MODES", set(CampaignMode)),
+        ("COMMISSION_TO", set(CommissionTo)),
     ],
 )
 def test_table_of_words_is_complete(words: Any, table: str, names: set[str]) -> None:
