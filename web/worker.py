@@ -46,6 +46,7 @@ from store import (
     sync_runs,
 )
 from store import departures as leaving
+from store.accounts import Platform
 from store.campaigns import Campaign, CampaignState
 from store.errors import whereabouts
 from store.jobs import Job, after_commit
@@ -120,8 +121,11 @@ def _launch(parts: Parts, campaign_id: int) -> None:
 
 
 def _make_scene(parts: Parts, row: int) -> None:
-    scene_codes.make(parts.database, parts.wechat, row, clock=parts.clock)
-    ways.make(parts.database, parts.wecom, row, clock=parts.clock)
+    makers = {
+        Platform.WECHAT: scene_codes.of_wechat(parts.wechat),
+        Platform.WECOM: ways.maker(parts.wecom),
+    }
+    scene_codes.make(parts.database, makers, row, clock=parts.clock)
 
 
 def _hear_wecom(parts: Parts, row: int) -> None:

@@ -5,55 +5,47 @@ the code of a shop to whoever works there now (wecom.md §4.1).
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from bot import scenes as packing
 from bot.calls import ApiError
-from bot.channels.base import ChannelError, spoken
+from bot.channels.base import Cause, ChannelError
 from bot.channels.wecom_codes import CAUSES
+from bot.scene_codes import Code, Maker
 from bot.wecom import contact_ways as api
 from bot.wecom.client import WeComApi, WecomClients
 from bot.wecom.contact_ways import MOST_GUIDES, MadeWay
 from store import departures, directory, scenes
-from store.accounts import Account, Platform
+from store.accounts import Account
 from store.db import Database
 from store.organisation import Guide, GuideRole, GuideStatus
 from store.scene_subjects import SceneKind
 from store.scenes import Scene
 
-_RETRY_SECONDS = 60
 # wecom.md §2.3: the way is not there any more.
 _NO_WAY = 41044
+# Somebody may begin there any day.
+_NOBODY_BEHIND = Cause("nobody_behind", is_permanent=False, retry_after=3600)
 
 
-def make(
-    database: Database, clients: WecomClients, scene_id: int, *, clock: Callable[[], datetime]
-) -> None:
-    """Have one wanted code made, or other guides put behind it; those of WeChat are left alone."""
-    with database.transaction() as session:
-        scene = scenes.lock_wanted(session, scene_id)
-        if scene is None or scene.retry_at > clock():
-            return
-        account = session.get_one(Account, scene.account_id)
-        if account.platform is not Platform.WECOM:
-            return
+def maker(clients: WecomClients) -> Maker:
+    """Ways to a guide or a shop's guides: made, or others put behind the one that is there."""
+
+    def prepare(session: Session, account: Account, scene: Scene) -> Callable[[], Code]:
         userids = behind(session, scene)
-    if not userids:
-        _put_off(database, scene_id, "nobody_behind", clock() + timedelta(hours=1))
-        return
-    try:
-        made = spoken(lambda: _told(clients.of(account), scene, userids), CAUSES)
-    except ChannelError as error:
-        _write_failure(database, scene_id, error, clock())
-        return
-    with database.transaction() as session:
-        wanted = scenes.lock_wanted(session, scene_id)
-        if wanted is not None:
-            wanted.userids = list(userids)
-            scenes.made(session, wanted, ticket=made.config_id, url=made.qr_code, now=clock())
+
+        def call() -> Code:
+            if not userids:
+                raise ChannelError(_NOBODY_BEHIND)
+            made = _told(clients.of(account), scene, userids)
+            return Code(made.config_id, made.qr_code, userids)
+
+        return call
+
+    return Maker(prepare, CAUSES)
 
 
 def behind(session: Session, scene: Scene) -> list[str]:
@@ -113,24 +105,6 @@ def _told(client: WeComApi, scene: Scene, userids: Sequence[str]) -> MadeWay:
         else:
             return MadeWay(scene.ticket, scene.url)
     return api.add(client, userids, state=state, is_single=scene.kind is SceneKind.GUIDE)
-
-
-def _write_failure(database: Database, scene_id: int, error: ChannelError, now: datetime) -> None:
-    if error.permanent and not error.is_unsure:
-        with database.transaction() as session:
-            wanted = scenes.lock_wanted(session, scene_id)
-            if wanted is not None:
-                scenes.refused(session, wanted, error.reason)
-        return
-    wait = timedelta(seconds=error.retry_after or _RETRY_SECONDS)
-    _put_off(database, scene_id, error.reason, now + wait)
-
-
-def _put_off(database: Database, scene_id: int, reason: str, retry_at: datetime) -> None:
-    with database.transaction() as session:
-        wanted = scenes.lock_wanted(session, scene_id)
-        if wanted is not None:
-            scenes.put_off(session, wanted, reason, retry_at=retry_at)
 
 
 # Codes of shops whose staff is another one by now, and codes that lead to who has left.

@@ -45,7 +45,8 @@ class Press:
 
     def make(self) -> Scene:
         """Do the job once; gives the scene as it is then."""
-        scene_codes.make(self.database, self.clients, self.scene_id, clock=lambda: self.now)
+        makers = {Platform.WECHAT: scene_codes.of_wechat(self.clients)}
+        scene_codes.make(self.database, makers, self.scene_id, clock=lambda: self.now)
         with Session(self.database.engine) as session:
             return session.get_one(Scene, self.scene_id)
 

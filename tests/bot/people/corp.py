@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from redis import Redis
 from sqlmodel import Session, col, select
 
-from bot import delivery
+from bot import delivery, scene_codes
 from bot.channels.wecom_welcome import WecomWelcome
 from bot.inbox import Desk
 from bot.people import cards, events, moving, steps, syncs, ways
@@ -80,13 +80,18 @@ class House:
             self.do(job, row)
         raise AssertionError("The jobs never end.")
 
+    def make(self, scene_id: int) -> None:
+        """Have a code made."""
+        makers = {Platform.WECOM: ways.maker(self.clients)}
+        scene_codes.make(self.database, makers, scene_id, clock=self.now)
+
     def do(self, job: Job, row: int) -> None:
         """Do one job."""
         acts = {
             Job.HEAR_WECOM: lambda: self.hear(row),
             Job.STEP_CONTACT: lambda: steps.step(self.database, self.clients, row, clock=self.now),
             Job.SYNC: lambda: syncs.run(self.database, self.clients, row, clock=self.now),
-            Job.MAKE_SCENE: lambda: ways.make(self.database, self.clients, row, clock=self.now),
+            Job.MAKE_SCENE: lambda: self.make(row),
             Job.CHANGE_CARD: lambda: cards.change(self.database, self.clients, row, clock=self.now),
             Job.HAND_OVER: lambda: departures.hand_over(self.database, row, now=self.now()),
             Job.DELIVER_TOUCH: lambda: self.deliver(row),
