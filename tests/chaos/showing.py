@@ -53,6 +53,8 @@ class Show:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # Started in the background of a shell, we would hand on that Ctrl-C is ignored.
+                preexec_fn=_hear_ctrl_c,
             )
 
     def __enter__(self) -> Self:
@@ -180,6 +182,10 @@ def _environment(var: Path) -> dict[str, str]:
     # Blank beats the .env of whoever runs the tests: these servers are always embedded ones.
     blank = {"ZHIYIN_DATABASE_URL": "", "ZHIYIN_REDIS_URL": ""}
     return {**kept, **blank, "ZHIYIN_VAR_DIR": str(var), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+
+
+def _hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _command(pid: int) -> str:
