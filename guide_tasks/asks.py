@@ -5,9 +5,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import func
+from sqlmodel import Session, select
+
 from fatigue.gate import Ask
 from store.campaigns import Campaign, CareTask
-from store.touches import Category, Channel
+from store.touches import Category, Channel, Touch, TouchState
 
 # Only these reach a member without a person's hand.
 BY_ITSELF = frozenset({Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE})
@@ -39,12 +42,13 @@ def first_looks(
     ]
 
 
-def guide_key(task: CareTask) -> str:
+def guide_key(task: CareTask, turn: int = 0) -> str:
     """The key of the touch that the guide of a task asks for: twice is one touch.
 
-    Another guide's is another: the words are, too.
+    Another guide's is another: the words are, too. So is another attempt in the chat.
     """
-    return f"task-{task.id}-guide-{task.guide_id}"
+    key = f"task-{task.id}-guide-{task.guide_id}"
+    return f"{key}-{turn}" if turn else key
 
 
 def broadcast_key(task: CareTask) -> str:
@@ -52,10 +56,35 @@ def broadcast_key(task: CareTask) -> str:
     return f"task-{task.id}-broadcast"
 
 
-def by_guide(campaign: Campaign, task: CareTask, channel: Channel = Channel.WECOM_BROADCAST) -> Ask:
+def attempts(session: Session, task: CareTask) -> int:
+    """How often the guide of a task began to send in the chat, and then nothing went out."""
+    query = select(func.count()).select_from(Touch)
+    return session.exec(
+        query.where(
+            Touch.care_task_id == task.id,
+            Touch.guide_id == task.guide_id,
+            Touch.channel == Channel.WECOM_SIDEBAR,
+            Touch.state == TouchState.FAILED,
+        )
+    ).one()
+
+
+def of_guide(session: Session, task: CareTask, channel: Channel = Channel.WECOM_BROADCAST) -> Ask:
+    """The next ask of a task's guide, before the deadline: attempts that failed are over."""
+    campaign = session.get_one(Campaign, task.campaign_id)
+    return by_guide(campaign, task, channel, turn=attempts(session, task))
+
+
+def by_guide(
+    campaign: Campaign,
+    task: CareTask,
+    channel: Channel = Channel.WECOM_BROADCAST,
+    *,
+    turn: int = 0,
+) -> Ask:
     """The guide of a task speaks, before the deadline."""
     return Ask(
-        key=guide_key(task),
+        key=guide_key(task, turn),
         member_id=task.member_id,
         channels=(channel,),
         care_task_id=task.id,

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from content import notices
 from fatigue import facts
-from guide_tasks import commissions
+from guide_tasks import commissions, proofs
 from store.attributions import Attribution, Commission, CommissionState, EntryReason
 from store.campaigns import Campaign, CareTask, TaskState, move_task
 from store.db import Database
@@ -78,6 +78,7 @@ def _credit(
     session: Session, order: Order, touch: Touch, public_url: str, now: datetime
 ) -> Attribution | None:
     task = session.get_one(CareTask, touch.care_task_id)
+    proofs.by_purchase(session, touch, order.id, now=now)
     evidence = touch.evidence or Evidence.SELF_REPORTED
     guide_id = touch.guide_id if touch.channel in _BY_GUIDES else None
     made = session.exec(

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from content.pieces import MAX_BYTES
 from fatigue import facts, gate
-from guide_tasks import again, asks, tasks
+from guide_tasks import again, asks, proofs, tasks
 from guide_tasks.fallback import fall_back, first_rule
 from store import orders_due, visibility
 from store.audit import note
@@ -15,7 +15,6 @@ from store.campaigns import (
     REACHED,
     WITH_GUIDE,
     Assignment,
-    Campaign,
     CareTask,
     TaskState,
     move_task,
@@ -147,10 +146,10 @@ def send(session: Session, task: CareTask, *, actor: str, now: datetime) -> Touc
     the deadline has passed.
     """
     _lock(session, task)
-    wish = asks.by_guide(session.get_one(Campaign, task.campaign_id), task)
+    wish = asks.of_guide(session, task)
     if task.state is TaskState.SENDING:
         return _touch(session, wish.key)
-    _need_open(task, now)
+    need_open(task, now)
     touch = gate.ask(session, wish, now=now, lease_minutes=_GUIDE_LEASE_MINUTES)
     _after_ask(session, task, touch, now)
     note(session, actor, "task.send", subject=f"care_task:{task.id}", now=now)
@@ -170,27 +169,33 @@ def report(
     The evidence is the guide's word. Locks the member and the task.
     """
     _lock(session, task)
-    wish = asks.by_guide(session.get_one(Campaign, task.campaign_id), task, channel)
+    wish = asks.of_guide(session, task, channel)
     if task.state in REACHED:
         return _touch(session, wish.key)
-    _need_open(task, now)
+    need_open(task, now)
     touch = gate.record(session, wish, channel=channel, sent_at=now, now=now)
     move_task(task, TaskState.SENT, now=now)
     note(session, actor, "task.report", subject=f"care_task:{task.id}", now=now)
     return touch
 
 
-def _need_open(task: CareTask, now: datetime) -> None:
+def need_open(task: CareTask, now: datetime) -> None:
+    """Refuse what its guide cannot send any more: not in hand, or past its deadline."""
     if task.state not in WITH_GUIDE:
         raise WrongState("care task", task.state, TaskState.SENDING)
     if task.deadline_at <= now:
         raise TooLate(task.deadline_at)
 
 
-def advise(session: Session, task: CareTask, *, now: datetime) -> gate.Forecast:
+def advise(
+    session: Session,
+    task: CareTask,
+    *,
+    channel: Channel = Channel.WECOM_BROADCAST,
+    now: datetime,
+) -> gate.Forecast:
     """What the gate would say if the guide sent now; writes nothing."""
-    campaign = session.get_one(Campaign, task.campaign_id)
-    return gate.dry_run(session, [asks.by_guide(campaign, task)], now=now)[0]
+    return gate.dry_run(session, [asks.of_guide(session, task, channel)], now=now)[0]
 
 
 def _touch(session: Session, key: str) -> Touch:
@@ -290,8 +295,11 @@ def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
         .limit(1)
         .with_for_update()
     ).first()
-    if task is not None and task.state in _UNANSWERED:
+    if task is None:
+        return
+    if task.state in _UNANSWERED:
         move_task(task, TaskState.REPLIED, now=now)
+    proofs.by_answer(session, task, now=now)
 
 
 def open_picks(session: Session, token: str, *, now: datetime) -> CareTask:
