@@ -12,20 +12,17 @@ from statistics import median
 
 import click
 import httpx
-from pydantic import SecretStr
 from sqlalchemy import text
 from sqlmodel import Session
 
 from bench import showing, wrk
 from bench.ground import Ground, prepared
-from bench.pushes import AES_KEY, APP_ID, ORIGINAL_ID, TOKEN, openid, push, write
+from bench.pushes import AES_KEY, APP_ID, openid, push, register, write
 from bot.fields import parse, text_of
 from sandbox.crypto import unseal
 from sandbox.processes import Crew, free_port
-from store import accounts, clock, members, points
-from store.accounts import AccountForm, Platform
+from store import clock, members, points
 from store.members import IdentityChannel
-from store.organisation import Brand
 
 WORDS = "我的积分"
 _FOLLOWERS = 2_000
@@ -51,29 +48,14 @@ def run() -> None:
 def _settle(session: Session) -> None:
     """An account, and followers who are members with points."""
     now = clock.now()
-    brand = Brand(code="bench", name="bench")
-    session.add(brand)
-    session.flush()
-    form = AccountForm(
-        brand_id=brand.id,
-        platform=Platform.WECHAT,
-        code="bench",
-        name="bench",
-        app_id=APP_ID,
-        original_id=ORIGINAL_ID,
-        agent_id=None,
-        secret=SecretStr("none"),
-        token=SecretStr(TOKEN),
-        aes_key=SecretStr(AES_KEY),
-    )
-    accounts.register(session, form, secret_key=_SECRET, now=now)
+    brand_id = register(session, "none", secret_key=_SECRET, now=now)
     for number in range(_FOLLOWERS):
         identity = members.meet(
             session,
             channel=IdentityChannel.WECHAT,
             account=APP_ID,
             outside_id=openid(number),
-            brand_id=brand.id,
+            brand_id=brand_id,
             now=now,
         )
         for entry in range(3):

@@ -18,25 +18,22 @@ from statistics import median
 
 import click
 import httpx
-from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import text
 from sqlmodel import Session
 
 from bench import delivery_floor as floor
 from bench import showing
-from bench.delivery_floor import APP_ID, APP_SECRET, Place
+from bench.delivery_floor import APP_SECRET, Place
 from bench.ground import Ground, prepared
-from bench.pushes import AES_KEY, ORIGINAL_ID, TOKEN
+from bench.pushes import AES_KEY, APP_ID, ORIGINAL_ID, TOKEN, register
 from bot import delivery
 from fatigue import gate, policies
 from fatigue.gate import Ask
 from fatigue.policies import DEFAULT_RULES
 from sandbox.processes import Crew, free_port
-from store import accounts, clock
-from store.accounts import AccountForm, Platform
+from store import clock
 from store.db import Database
-from store.organisation import Brand
 from store.touches import Category, Channel, TouchState
 from web.queue import Nudger, make_queue
 
@@ -116,23 +113,10 @@ def run() -> None:
 
 def _settle(database: Database) -> int:
     with database.transaction() as session:
-        brand = Brand(code="bench", name="bench")
-        session.add(brand)
-        session.flush()
-        form = AccountForm(
-            brand_id=brand.id,
-            platform=Platform.WECHAT,
-            code="bench",
-            name="bench",
-            app_id=APP_ID,
-            secret=SecretStr(APP_SECRET),
-            token=SecretStr(TOKEN),
-            aes_key=SecretStr(AES_KEY),
-        )
-        accounts.register(session, form, secret_key=_SECRET, now=clock.now())
+        brand_id = register(session, APP_SECRET, secret_key=_SECRET, now=clock.now())
         awake = [rule for rule in DEFAULT_RULES if rule.name != "quiet_hours"]
         policies.publish(session, awake, author="bench", now=clock.now())
-        return brand.id
+        return brand_id
 
 
 def _serve(crew: Crew, ground: Ground) -> str:

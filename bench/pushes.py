@@ -1,10 +1,17 @@
 """Encrypted pushes as the platform makes them, written ahead to a file that wrk reads."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
+from pydantic import SecretStr
+from sqlmodel import Session
+
 from sandbox.crypto import seal, sign
+from store import accounts
+from store.accounts import AccountForm, Platform
+from store.organisation import Brand
 
 TOKEN = "tokenofthebench"  # noqa: S105 -- it opens nothing but a bench
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
@@ -39,6 +46,26 @@ def push(words: str, *, sender: str, msg_id: int, timestamp: int) -> tuple[str, 
         f"<Encrypt><![CDATA[{sealed}]]></Encrypt></xml>"
     )
     return urlencode(query), body
+
+
+def register(session: Session, secret: str, *, secret_key: str, now: datetime) -> int:
+    """The account that all of this is pushed to; gives its brand."""
+    brand = Brand(code="bench", name="bench")
+    session.add(brand)
+    session.flush()
+    form = AccountForm(
+        brand_id=brand.id,
+        platform=Platform.WECHAT,
+        code="bench",
+        name="bench",
+        app_id=APP_ID,
+        original_id=ORIGINAL_ID,
+        secret=SecretStr(secret),
+        token=SecretStr(TOKEN),
+        aes_key=SecretStr(AES_KEY),
+    )
+    accounts.register(session, form, secret_key=secret_key, now=now)
+    return brand.id
 
 
 def write(path: Path, words: str, *, ids: range, followers: int, timestamp: int) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.contacts import cursor_of, guide_seen
+from sandbox.contacts import cursor_of, guide_seen, words_to_customers
 from sandbox.gateway import Call, Endpoint
 from sandbox.inboxes import show
 from sandbox.refusals import Answer, ApiError
@@ -20,8 +20,6 @@ from sandbox.state import Broadcast, BroadcastTask, Bubble, Customer, Outcome, W
 
 UNSENT, SENT, NO_CONTACT, QUOTA_USED_UP = 0, 1, 2, 3
 _TASK_UNSENT, _TASK_SENT = 0, 2
-_TEXT_BYTES = 4000
-_MOST_ATTACHMENTS = 9
 _MOST_CUSTOMERS = 10_000
 _PAGE_MOST, _PAGE_USUAL = 1000, 500
 _REMINDERS_PER_DAY = 3
@@ -66,14 +64,7 @@ def _task(userid: str, external_userids: list[str]) -> BroadcastTask:
 
 
 def _checked_text(call: Call) -> str:
-    text = str(call.part("text").get("content") or "")
-    attachments = call.body.get("attachments") or []
-    if not text and not attachments:
-        raise ApiError(40063, "text and attachments")
-    if len(text.encode()) > _TEXT_BYTES:
-        raise ApiError(45002)
-    if len(attachments) > _MOST_ATTACHMENTS:
-        raise ApiError(41064)
+    text, attachments = words_to_customers(call)
     for attachment in attachments:
         kind = str(attachment.get("msgtype"))
         content = attachment.get(kind)

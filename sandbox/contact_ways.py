@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.contacts import cursor_of, customers_allowed
+from sandbox.contacts import cursor_of, customers_allowed, words_to_customers
 from sandbox.corp_state import ContactWay, WelcomeCode
 from sandbox.gateway import Call, Endpoint
 from sandbox.inboxes import show
@@ -17,7 +17,6 @@ _STATE, _REMARK = 30, 30
 _MOST_GUIDES = 100
 _PAGE_MOST = 1000
 _WELCOME_LIFE = timedelta(seconds=20)
-_TEXT_BYTES, _MOST_ATTACHMENTS = 4000, 9
 
 
 def add(world: World, app: WecomApp, call: Call) -> Answer:
@@ -81,14 +80,7 @@ def send_welcome(world: World, app: WecomApp, call: Call) -> Answer:
     del app
     if not call.text("welcome_code"):
         raise ApiError(41049)
-    text = str(call.part("text").get("content") or "")
-    attachments = call.body.get("attachments") or []
-    if not text and not attachments:
-        raise ApiError(40063, "text and attachments")
-    if len(text.encode()) > _TEXT_BYTES:
-        raise ApiError(45002)
-    if len(attachments) > _MOST_ATTACHMENTS:
-        raise ApiError(41064)
+    text, attachments = words_to_customers(call)
     code = world.wecom.corp.welcome_codes.get(call.text("welcome_code"))
     if code is None or call.now - code.made_at > _WELCOME_LIFE:
         raise ApiError(41050)

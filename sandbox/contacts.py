@@ -12,6 +12,7 @@ _MOST_PER_PAGE = 100
 _USUAL_PER_PAGE = 50
 _MOST_FOLLOWERS = 500
 _REMARK, _DESCRIPTION = 20, 150
+_TEXT_BYTES, _MOST_ATTACHMENTS = 4000, 9
 _CORP_TAG, _PERSONAL_TAG = 1, 2
 
 
@@ -34,6 +35,19 @@ def customers_allowed(world: World, app: WecomApp, userid: str) -> str:
     if not world.wecom.guides[guide_seen(world, app, userid)].has_customers:
         raise ApiError(84074)
     return userid
+
+
+def words_to_customers(call: Call) -> tuple[str, list[Any]]:
+    """Text and attachments of what customers are to get (wecom.md §4.2, §5)."""
+    text = str(call.part("text").get("content") or "")
+    attachments = call.body.get("attachments") or []
+    if not text and not attachments:
+        raise ApiError(40063, "text and attachments")
+    if len(text.encode()) > _TEXT_BYTES:
+        raise ApiError(45002)
+    if len(attachments) > _MOST_ATTACHMENTS:
+        raise ApiError(41064)
+    return text, attachments
 
 
 def link_of(world: World, app: WecomApp, userid: str, external_userid: str) -> Link:

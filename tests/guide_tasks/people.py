@@ -157,6 +157,12 @@ def tasks_of(session: Session, campaign_id: int) -> dict[int, CareTask]:
     return {task.member_id: task for task in session.exec(fresh).all()}
 
 
+def tokens_of(database: Database, campaign_id: int) -> dict[int, str]:
+    """The token of each member's task."""
+    with database.transaction() as session:
+        return {member: task.token for member, task in tasks_of(session, campaign_id).items()}
+
+
 def states_of(session: Session, campaign_id: int) -> dict[int, TaskState]:
     """States of the tasks of a campaign by member."""
     return {member_id: task.state for member_id, task in tasks_of(session, campaign_id).items()}

@@ -54,6 +54,7 @@ from tests.guide_tasks.people import (
     launched,
     states_of,
     tasks_of,
+    tokens_of,
     write_in,
 )
 
@@ -446,11 +447,11 @@ def test_a_launch_goes_on_where_a_killed_worker_stopped(
         _crash_after(dying, 1)
         with pytest.raises(Crash):
             launched(database, campaign.id, now=now)
-    before = _tokens(database, campaign.id)
+    before = tokens_of(database, campaign.id)
 
     launch.run(database, campaign.id, public_url=URL, now=now)
 
-    after = _tokens(database, campaign.id)
+    after = tokens_of(database, campaign.id)
     assert (len(before), len(after)) == (3, 8)
     assert before.items() <= after.items()
     assert after.keys() == expected
@@ -458,11 +459,6 @@ def test_a_launch_goes_on_where_a_killed_worker_stopped(
         assert session.get_one(Campaign, campaign.id).state is CampaignState.RUNNING
         assert session.exec(select(func.count()).select_from(Notice)).one() == 1
         assert session.exec(select(func.count()).select_from(Coupon)).one() == 8
-
-
-def _tokens(database: Database, campaign_id: int) -> dict[int, str]:
-    with database.transaction() as session:
-        return {member: task.token for member, task in tasks_of(session, campaign_id).items()}
 
 
 @pytest.mark.race
@@ -502,11 +498,11 @@ def test_running_a_launched_campaign_again_changes_nothing(
         a_customer(session, a_guide(session), now=now)
         campaign = a_draft(session, now=now)
     launched(database, campaign.id, now=now)
-    before = _tokens(database, campaign.id)
+    before = tokens_of(database, campaign.id)
 
     launch.run(database, campaign.id, public_url=URL, now=now)
 
-    assert _tokens(database, campaign.id) == before
+    assert tokens_of(database, campaign.id) == before
 
 
 def test_statements_grow_with_chunks_and_not_with_members(

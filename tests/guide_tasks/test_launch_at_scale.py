@@ -21,7 +21,15 @@ from store.launches import LaunchChunk
 from store.notices import Notice, NoticeForm, NoticeKind
 from store.organisation import Guide, GuideStatus
 from tests.builders import a_guide, a_plan, a_shop
-from tests.guide_tasks.people import URL, a_customer, befriend, launched, states_of, tasks_of
+from tests.guide_tasks.people import (
+    URL,
+    a_customer,
+    befriend,
+    launched,
+    states_of,
+    tasks_of,
+    tokens_of,
+)
 from tests.guide_tasks.test_launch import a_draft, freeze
 from tests.times import at
 
@@ -82,24 +90,19 @@ def test_a_killed_worker_leaves_nothing_half_done(
             time.sleep(0.005)
         os.kill(worker.pid, signal.SIGKILL)
     at_the_kill, _ = made(database, campaign_id)
-    tokens = _tokens(database, campaign_id)
+    tokens = tokens_of(database, campaign_id)
 
     launch.run(database, campaign_id, public_url=URL, now=now)
 
     assert 6 <= at_the_kill < 60
     assert len(tokens) == at_the_kill
-    assert tokens.items() <= _tokens(database, campaign_id).items()
+    assert tokens.items() <= tokens_of(database, campaign_id).items()
     assert made(database, campaign_id) == (60, 60)
     with database.transaction() as session:
         assert session.get_one(Campaign, campaign_id).state is CampaignState.RUNNING
         assert session.exec(select(func.count()).select_from(CareTask)).one() == 60
         assert session.exec(select(func.count()).select_from(Coupon)).one() == 60
         assert session.exec(select(func.count()).select_from(Notice)).one() == 3
-
-
-def _tokens(database: Database, campaign_id: int) -> dict[int, str]:
-    with database.transaction() as session:
-        return {member: task.token for member, task in tasks_of(session, campaign_id).items()}
 
 
 @pytest.mark.race

@@ -39,6 +39,11 @@ def _owned(database: Database, guide_id: int) -> int:
         return len(session.exec(query).all())
 
 
+def _met(session: Session, guide_id: int, identity_id: int) -> tuple[Identity, Contact]:
+    identity = session.get_one(Identity, identity_id)
+    return identity, contacts.of_pair(session, guide_id, identity)
+
+
 def _hand_over(session: Session, guide_id: int) -> None:
     """What a departure does right after it has begun, in a transaction of its own."""
     for member_id in departures.owned(session, guide_id, limit=10):
@@ -106,8 +111,7 @@ def test_contact_made_by_two_workers_at_once_is_one(
     _, guide_id, identity_id = pair
 
     def meet(session: Session) -> int:
-        identity = session.get_one(Identity, identity_id)
-        contact = contacts.of_pair(session, guide_id, identity)
+        identity, contact = _met(session, guide_id, identity_id)
         contacts.met(session, contact, identity, at=NOW)
         return contact.id
 
@@ -122,13 +126,11 @@ def test_end_and_beginning_heard_at_once_leave_the_later_one(
     _, guide_id, identity_id = pair
 
     def met(session: Session) -> None:
-        identity = session.get_one(Identity, identity_id)
-        contact = contacts.of_pair(session, guide_id, identity)
+        identity, contact = _met(session, guide_id, identity_id)
         contacts.met(session, contact, identity, at=NOW)
 
     def ended(session: Session) -> None:
-        identity = session.get_one(Identity, identity_id)
-        contact = contacts.of_pair(session, guide_id, identity)
+        identity, contact = _met(session, guide_id, identity_id)
         contacts.ended(session, contact, identity, by=EndedBy.CUSTOMER, at=LATER)
 
     race(database, [met, ended, met, ended])
@@ -141,8 +143,7 @@ def test_end_and_beginning_heard_at_once_leave_the_later_one(
 def test_contact_is_stepped_by_one_worker(database: Database, pair: tuple[int, int, int]) -> None:
     _, guide_id, identity_id = pair
     with database.transaction() as session:
-        identity = session.get_one(Identity, identity_id)
-        contact = contacts.of_pair(session, guide_id, identity)
+        _, contact = _met(session, guide_id, identity_id)
         contacts.want(session, contact, now=NOW)
         contact_id = contact.id
 
@@ -156,8 +157,7 @@ def test_contact_is_stepped_by_many_without_the_lease(
 ) -> None:
     _, guide_id, identity_id = pair
     with database.transaction() as session:
-        identity = session.get_one(Identity, identity_id)
-        contact = contacts.of_pair(session, guide_id, identity)
+        _, contact = _met(session, guide_id, identity_id)
         contacts.want(session, contact, now=NOW)
         contact_id = contact.id
 
