@@ -300,13 +300,3 @@ def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
     if task.state in _UNANSWERED:
         move_task(task, TaskState.REPLIED, now=now)
     proofs.by_answer(session, task, now=now)
-
-
-def open_picks(session: Session, token: str, *, now: datetime) -> CareTask:
-    """The member opened the product list of a task."""
-    task = session.exec(select(CareTask).where(CareTask.token == token).with_for_update()).first()
-    if task is None:
-        raise NotFound("There is no such product list.")
-    if task.state in REACHED:
-        task.picks_opened_at = task.picks_opened_at or now
-    return task

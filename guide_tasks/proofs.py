@@ -1,4 +1,4 @@
-"""What proves a message that only its guide's word tells of: an answer, a purchase (design.md §9).
+"""What proves a message that only a guide's word tells of: answer, look, purchase (design.md §9).
 
 A purchase proves it when it holds a product of the list that the message led to.
 """
@@ -17,7 +17,7 @@ _PROOF = frozenset({Evidence.PLATFORM, Evidence.EVENT})
 
 
 def by_answer(session: Session, task: CareTask, *, now: datetime) -> None:
-    """The member answered a task that reached them; orders since are looked at again.
+    """The member answered a task, or opened its list; orders since are looked at again.
 
     The caller has locked the member.
     """

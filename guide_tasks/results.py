@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from store.attributions import Attribution, Commission, CommissionState
 from store.campaigns import REACHED, Arm, AudienceMember, Campaign, CareTask, TaskState
 from store.orders import Order
+from store.pick_taps import PickTap
 from store.touches import Touch, TouchState
 
 
@@ -57,6 +58,8 @@ class GuideResult:
 
     tasks: int
     sent: int
+    opened: int
+    tapped: int
     replied: int
     bought: int
     sales_fen: int
@@ -166,7 +169,17 @@ def of_guide(session: Session, guide_id: int) -> GuideResult:
     states = dict(
         session.exec(select(CareTask.state, func.count()).where(own).group_by(CareTask.state)).all()
     )
-    replied = session.exec(select(func.count(col(CareTask.replied_at))).where(own)).one()
+    opened, replied = session.exec(
+        select(
+            func.count(col(CareTask.picks_opened_at)),
+            func.count(col(CareTask.replied_at)),
+        ).where(own)
+    ).one()
+    tapped = session.exec(
+        select(func.count(func.distinct(PickTap.care_task_id)))
+        .join(CareTask, col(CareTask.id) == PickTap.care_task_id)
+        .where(own)
+    ).one()
     sales = session.exec(
         select(func.coalesce(func.sum(Attribution.amount_fen), 0)).where(
             Attribution.guide_id == guide_id
@@ -182,6 +195,8 @@ def of_guide(session: Session, guide_id: int) -> GuideResult:
     return GuideResult(
         tasks=sum(states.values()),
         sent=sum(n for state, n in states.items() if state in REACHED),
+        opened=opened,
+        tapped=tapped,
         replied=replied,
         bought=states.get(TaskState.CONVERTED, 0),
         sales_fen=int(sales),

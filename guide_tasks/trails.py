@@ -1,4 +1,4 @@
-"""What stands behind a figure: an order, its refunds, all touches before it, each entry earned."""
+"""What stands behind a figure: an order, its refunds, what came before it, each entry earned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,11 @@ from store.attributions import (
     CommissionState,
     EntryReason,
 )
-from store.campaigns import Campaign, CommissionTo
+from store.campaigns import Campaign, CareTask, CommissionTo
 from store.orders import Order, Refund
 from store.organisation import Guide
+from store.pick_taps import PickTap
+from store.products import Product
 from store.touches import Channel, Evidence, Touch, TouchState
 
 
@@ -29,6 +31,14 @@ class PastTouch:
     guide: str
     evidence: Evidence | None
     is_credited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A product of the list that the member looked at."""
+
+    at: datetime
+    product: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,10 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """A credited order with the plan of its campaign, and all that led there."""
+    """A credited order with the plan of its campaign, and all that led there.
+
+    `opened_at` and `taps` are what the member did with the list of the credited task.
+    """
 
     order: str
     paid_at: datetime
@@ -74,11 +87,13 @@ class Trail:
     commission_to: CommissionTo
     refunds: Sequence[GivenBack]
     touches: Sequence[PastTouch]
+    opened_at: datetime | None
+    taps: Sequence[Tap]
     earned: Sequence[Earned]
 
 
 def of_attribution(session: Session, attribution_id: int) -> Trail:
-    """Everything behind one credited order; five queries, whatever stands behind it."""
+    """Everything behind one credited order; as many queries, whatever stands behind it."""
     credit = session.get_one(Attribution, attribution_id)
     order = session.get_one(Order, credit.order_id)
     campaign = session.get_one(Campaign, credit.campaign_id)
@@ -94,6 +109,8 @@ def of_attribution(session: Session, attribution_id: int) -> Trail:
         commission_to=campaign.commission_to,
         refunds=_refunds(session, order.id),
         touches=_touches(session, credit, order),
+        opened_at=session.get_one(CareTask, credit.care_task_id).picks_opened_at,
+        taps=_taps(session, credit.care_task_id),
         earned=_earned(session, credit.id),
     )
 
@@ -126,6 +143,16 @@ def _touches(session: Session, credit: Attribution, order: Order) -> list[PastTo
         )
         for touch, campaign, guide in session.exec(query).all()
     ]
+
+
+def _taps(session: Session, task_id: int) -> list[Tap]:
+    query = (
+        select(PickTap.tapped_at, Product.name)
+        .join(Product, col(Product.id) == PickTap.product_id)
+        .where(PickTap.care_task_id == task_id)
+        .order_by(col(PickTap.tapped_at), col(PickTap.id))
+    )
+    return [Tap(at, product) for at, product in session.exec(query).all()]
 
 
 def _earned(session: Session, attribution_id: int) -> list[Earned]:

@@ -71,6 +71,7 @@ HOLDINGS = (
     Holding("wishes"),
     Holding("handovers"),
     Holding("feedbacks", within="given_on"),
+    Holding("customer_notes"),
     Holding("care_tasks", within="campaign_id"),
     # After the tasks: what was not sent yet for a task that stays would reach kept a second time.
     Holding("touches", unless=_UNSENT_OF_OWN_TASK),

@@ -12,16 +12,19 @@ _REOPEN = text("""
     UPDATE orders SET is_attribution_due = true
     FROM unnest(CAST(:members AS bigint[]), CAST(:times AS timestamptz[])) AS news(member, since)
     WHERE member_id = news.member AND paid_at >= news.since AND NOT is_attribution_due
-        AND NOT EXISTS (SELECT 1 FROM attributions WHERE order_id = orders.id)
+        AND NOT EXISTS (
+            SELECT 1 FROM attributions WHERE order_id = orders.id AND evidence <> 'self_reported'
+        )
     RETURNING id
 """)
 
 
 def reopen(session: Session, member_id: int, *, since: datetime) -> int:
-    """Look again at orders since then that nobody was credited with; gives how many.
+    """Look again at orders since then that nobody was credited with, or on a word only.
 
-    A platform says late that a touch arrived: what was bought in between follows that touch. The
-    caller has locked the member.
+    A platform says late that a touch arrived: what was bought in between follows that touch. So
+    does the commission of an order whose touch is proven by now. Gives how many; the caller has
+    locked the member.
     """
     return reopen_all(session, {member_id: since})
 

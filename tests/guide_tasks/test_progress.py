@@ -428,25 +428,3 @@ def test_a_word_from_the_member_after_a_week_answers_nothing(
     progress.member_wrote(session, task.member_id, now=now)
 
     assert task.state is TaskState.DELIVERED
-
-
-def test_the_first_look_at_the_goods_is_kept(session: Session, now: datetime) -> None:
-    task = a_task(session, a_guide(session), now=now, state=TaskState.DELIVERED)
-
-    progress.open_picks(session, task.token, now=now)
-    progress.open_picks(session, task.token, now=now + timedelta(hours=1))
-
-    assert task.picks_opened_at == now
-
-
-def test_a_look_at_goods_that_were_never_sent_does_not_count(
-    session: Session, now: datetime
-) -> None:
-    task = a_task(session, a_guide(session), now=now)
-
-    assert progress.open_picks(session, task.token, now=now).picks_opened_at is None
-
-
-def test_an_unknown_list_is_not_found(session: Session, now: datetime) -> None:
-    with pytest.raises(NotFound):
-        progress.open_picks(session, "unknown", now=now)

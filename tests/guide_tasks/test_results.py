@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from guide_tasks import attribution, progress, results
+from guide_tasks import attribution, looks, progress, results
 from guide_tasks.results import ArmSales, Silence
 from store import orders
 from store.campaigns import Arm, AudienceMember, Campaign, TaskState
 from store.orders import RefundForm
 from store.organisation import Guide
 from store.touches import TouchState
-from tests.builders import SOURCE, a_guide, a_member, an_order, number
+from tests.builders import SOURCE, a_guide, a_member, a_product, an_order, number
 from tests.guide_tasks.people import URL, a_customer, a_sent_touch, a_task, running
 
 _LATER = timedelta(hours=2)
@@ -49,6 +49,10 @@ _GUIDE = """
       (SELECT count(*) FROM care_tasks WHERE guide_id = :g) AS tasks,
       (SELECT count(*) FROM care_tasks WHERE guide_id = :g
           AND state IN ('sent', 'delivered', 'replied', 'converted')) AS sent,
+      (SELECT count(*) FROM care_tasks WHERE guide_id = :g AND picks_opened_at IS NOT NULL)
+          AS opened,
+      (SELECT count(*) FROM care_tasks t WHERE guide_id = :g
+          AND t.id IN (SELECT care_task_id FROM pick_taps)) AS tapped,
       (SELECT count(*) FROM care_tasks WHERE guide_id = :g AND replied_at IS NOT NULL) AS replied,
       (SELECT count(*) FROM care_tasks WHERE guide_id = :g AND state = 'converted') AS bought,
       (SELECT sum(amount_fen) FROM attributions WHERE guide_id = :g) AS sales_fen,
@@ -103,13 +107,16 @@ def _a_try(
     session: Session, campaign: Campaign, guide: Guide, member: Any, dice: Random, now: datetime
 ) -> None:
     state = dice.choice([TaskState.DELIVERED, TaskState.DELIVERED, TaskState.SKIPPED])
-    task = a_task(
-        session, guide, now=now, member=member, campaign=campaign, state=state, sent_at=now
-    )
+    good = a_product(session)
+    facts = {"state": state, "sent_at": now, "picks": [good.id]}
+    task = a_task(session, guide, now=now, member=member, campaign=campaign, **facts)
     if state is TaskState.DELIVERED:
         a_sent_touch(session, task, at=now)
         if dice.random() < 0.5:
-            progress.open_picks(session, task.token, now=now)
+            looks.open_list(session, task, now=now)
+            for day in range(dice.randrange(3)):
+                on = now.date() + timedelta(days=day)
+                looks.tap(session, task, good, on=on, now=now)
         if dice.random() < 0.5:
             progress.member_wrote(session, member.id, now=now + timedelta(minutes=1))
 
@@ -191,10 +198,11 @@ def test_a_guides_result_is_what_a_hand_counts(session: Session, campaign: Campa
     by_hand = session.connection().execute(text(_GUIDE), {"g": guide_id}).mappings().one()
     assert {name: getattr(found, name) for name in by_hand} == dict(by_hand)
     assert found.sales_fen > 0
+    assert found.opened > found.tapped > 0
     del campaign
 
 
 def test_a_guide_without_tasks_has_nothing(session: Session) -> None:
     assert results.of_guide(session, a_guide(session).id) == results.GuideResult(
-        0, 0, 0, 0, 0, 0, 0
+        0, 0, 0, 0, 0, 0, 0, 0, 0
     )

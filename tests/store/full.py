@@ -14,6 +14,7 @@ from store import (
     inbound,
     letters,
     merges,
+    notes,
     notices,
     orders,
     points_shop,
@@ -33,6 +34,7 @@ from store.members import Identity, IdentityChannel, Member
 from store.notices import NoticeForm, NoticeKind
 from store.order_forms import RefundForm
 from store.organisation import Guide
+from store.pick_taps import PickTap
 from store.redemption_rows import Redemption, RedemptionKind
 from store.scene_subjects import SceneKind, Subject
 from store.scenes import VisitKind
@@ -49,6 +51,7 @@ from tests.builders import (
     a_level,
     a_member,
     a_plan,
+    a_product,
     a_tag,
     a_touch,
     an_identity,
@@ -134,6 +137,7 @@ def _care(session: Session, member: Member) -> None:
     _in_wecom(session, member, guide)
     tag = a_tag(session)
     tags.put(session, member.id, tag.code, source=TagSource.GIVEN, now=NOW)
+    notes.write(session, member.id, guide.id, WORDS, now=NOW)
     sold = an_order(session, member).order
     task = a_care_task(
         session, member, guide=guide, draft=WORDS, edited_text=WORDS, reason=WORDS, picks=[1]
@@ -141,6 +145,10 @@ def _care(session: Session, member: Member) -> None:
     touch = a_touch(session, member, text=WORDS, payload={"title": NAME}, care_task_id=task.id)
     letters.write(session, {touch.id: "platform_busy"}, now=NOW)
     _give_way(session, task, touch)
+    good = a_product(session)
+    session.add(
+        PickTap(care_task_id=task.id, product_id=good.id, tapped_on=NOW.date(), tapped_at=NOW)
+    )
     session.add(AudienceMember(campaign_id=task.campaign_id, member_id=member.id, arm=Arm.TREATED))
     credit = Attribution(
         order_id=sold.id,

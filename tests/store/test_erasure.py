@@ -242,6 +242,7 @@ def test_member_who_leaves_keeps_the_card_and_loses_the_chat(session: Session) -
         "care_tasks.reason",
         "touches.text",
         "feedbacks.words",
+        "customer_notes.text",
     }
 
 

@@ -16,6 +16,7 @@ from store import (
     ledger,
     members,
     merges,
+    notes,
     orders,
     points,
     relations,
@@ -74,6 +75,7 @@ def rich(session: Session) -> Member:
     a_care_task(session, member)
     tag = a_tag(session)
     tags.put(session, member.id, tag.code, source=TagSource.GIVEN, now=NOW)
+    notes.write(session, member.id, a_guide(session).id, "喜欢红茶", now=NOW)
     consents.state(
         session,
         member.id,
@@ -119,6 +121,7 @@ def test_everything_of_the_visitor_is_kepts_after_a_merge(session: Session) -> N
     assert points.balance(session, kept.id) == 600
     assert points.balance(session, gone.id) == 0
     moved = {"care_tasks", "coupons", "friendships", "gifts", "identities", "member_tags"}
+    moved |= {"customer_notes"}
     moved |= {"orders", "ownerships", "points_entries", "points_lots", "suppressions", "touches"}
     assert {name.split(".")[0] for name in row.moved["rows"]} == moved
     assert kept.mobile == gone.mobile

@@ -15,8 +15,12 @@ _COLOURS = 360
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One product; `hue` is the colour of its category, the same on every page."""
+    """One product; `hue` is the colour of its category, the same on every page.
 
+    `place` counts the list from one.
+    """
+
+    place: int
     name: str
     category: str
     department: str
@@ -28,6 +32,7 @@ class Card:
 class PicksView:
     """The page: the guide and shop who chose are empty when the brand itself speaks."""
 
+    token: str
     brand: str
     guide: str
     shop: str
@@ -35,12 +40,17 @@ class PicksView:
     hours: str
     cards: Sequence[Card]
 
+    def at(self, place: int) -> Card:
+        """The product at a place that the list has."""
+        return next(card for card in self.cards if card.place == place)
+
 
 def read(session: Session, task: CareTask) -> PicksView:
     """What the member sees; nothing on it says who the member is."""
     campaign = session.get_one(Campaign, task.campaign_id)
     guide, shop = _speaker(session, task.guide_id)
     return PicksView(
+        token=task.token,
         brand=session.get_one(Brand, campaign.brand_id).name,
         guide=guide.name if guide is not None else "",
         shop=shop.name if shop is not None else "",
@@ -59,9 +69,10 @@ def _speaker(session: Session, guide_id: int | None) -> tuple[Guide | None, Shop
 def _cards(session: Session, task: CareTask) -> list[Card]:
     query = select(Product).where(col(Product.id).in_(task.picks))
     found = {product.id: product for product in session.exec(query).all()}
-    return [_card(found[product_id]) for product_id in task.picks if product_id in found]
+    places = enumerate(task.picks, start=1)
+    return [_card(place, found[key]) for place, key in places if key in found]
 
 
-def _card(product: Product) -> Card:
+def _card(place: int, product: Product) -> Card:
     hue = zlib.crc32((product.category or product.name).encode()) % _COLOURS
-    return Card(product.name, product.category, product.department, product.price_fen, hue)
+    return Card(place, product.name, product.category, product.department, product.price_fen, hue)

@@ -5,14 +5,14 @@ from fastapi.responses import RedirectResponse
 
 from bot.calls import ApiError
 from bot.wechat.client import PageVisitor
-from guide_tasks import progress
+from guide_tasks import looks
 from store import members, silences
 from store.accounts import Account, Platform
 from store.members import IdentityChannel
 from web import oauth
 from web.deps import PartsDep
 from web.entry import DoorRoute, first_account
-from web.member import counter_routes, coupon_routes, picks_page
+from web.member import counter_routes, coupon_routes, onlookers, picks_page
 from web.member.entry import VisitDep
 from web.origin import OwnPostsOnly
 from web.pages import page
@@ -63,8 +63,35 @@ def _meet(parts: Parts, account: Account, visitor: PageVisitor) -> int:
 @router.get("/picks/{token}")
 def show_picks(token: str, visit: VisitDep) -> Response:
     """The goods that were chosen for the member of a care task."""
-    task = progress.open_picks(visit.session, token, now=visit.now)
-    return page(visit.request, "member/picks.html", picks=picks_page.read(visit.session, task))
+    try:
+        task = looks.task_of_list(visit.session, token, now=visit.now)
+    except looks.ListOver:
+        return page(visit.request, "member/picks_over.html", status_code=410)
+    if onlookers.is_the_member(visit, task):
+        looks.open_list(visit.session, task, now=visit.now)
+    view = picks_page.read(visit.session, task)
+    return _unkept(page(visit.request, "member/picks.html", picks=view, preview=""))
+
+
+@router.get("/picks/{token}/{place}")
+def show_good(token: str, place: int, visit: VisitDep) -> Response:
+    """One of the goods; the look at it is what the link is for, scripts or not."""
+    try:
+        task = looks.task_of_list(visit.session, token, now=visit.now)
+    except looks.ListOver:
+        return page(visit.request, "member/picks_over.html", status_code=410)
+    product = looks.product_of(visit.session, task, place)
+    if onlookers.is_the_member(visit, task):
+        today = visit.now.astimezone(visit.zone).date()
+        looks.tap(visit.session, task, product, on=today, now=visit.now)
+    view = picks_page.read(visit.session, task)
+    return _unkept(page(visit.request, "member/good.html", picks=view, card=view.at(place)))
+
+
+def _unkept(answer: Response) -> Response:
+    """Asked for anew each time: a look at a kept copy would be one that nobody knows of."""
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _to(place: str) -> Response:

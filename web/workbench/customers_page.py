@@ -11,6 +11,7 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import RedirectResponse
 from sqlmodel import Session, col, select
 
+from guide_tasks import looks
 from store import contacts, tags, visibility
 from store.audit import note
 from store.contacts import Contact
@@ -19,7 +20,7 @@ from store.organisation import GuideRole
 from store.tags import MemberTag, Tag, TagSource
 from web.entry import DoorRoute
 from web.pages import page
-from web.workbench import customer, customer_list
+from web.workbench import customer, customer_list, notes_page, task_page
 from web.workbench.entry import Desk, DeskDep
 
 router = APIRouter(route_class=DoorRoute)
@@ -58,9 +59,9 @@ def search(desk: DeskDep, words: Annotated[str, Form(max_length=_LONGEST)] = "")
 
 
 @router.get("/c/{card_no}")
-def show_customer(card_no: str, desk: DeskDep) -> Response:
-    """One customer."""
-    return _page(desk, customer_list.by_card(desk.session, desk.guide, card_no))
+def show_customer(card_no: str, desk: DeskDep, *, noted: bool = False) -> Response:
+    """One customer; `noted` says that a note was just written."""
+    return _page(desk, customer_list.by_card(desk.session, desk.guide, card_no), noted=noted)
 
 
 @router.post("/c/{card_no}/mobile")
@@ -120,7 +121,8 @@ def _list(desk: Desk, words: str, found: customer_list.CustomerPage | None) -> R
     return page(desk.request, "workbench/customers.html", words=words, found=found, now=desk.now)
 
 
-def _page(desk: Desk, member: Member, *, whole_mobile: str = "") -> Response:
+def _page(desk: Desk, member: Member, *, whole_mobile: str = "", noted: bool = False) -> Response:
+    look = looks.of_member(desk.session, member.id)
     contact = _contact(desk.session, desk.guide.id, member.id)
     return page(
         desk.request,
@@ -129,6 +131,9 @@ def _page(desk: Desk, member: Member, *, whole_mobile: str = "") -> Response:
         purchases=customer.purchases(desk.session, member.id, most=_PURCHASES),
         coupons=customer.usable_coupons(desk.session, member.id, desk.now),
         touches=customer.touches(desk.session, member.id),
+        look=task_page.look_words(look, zone=desk.zone, now=desk.now),
+        notes=notes_page.read(desk, member, most=notes_page.FIRST),
+        noted=noted,
         choices=_choices(desk, member),
         remark=None if contact is None else contact.wanted_remark or contact.remark,
         longest=LONGEST_REMARK,

@@ -14,6 +14,7 @@ from web.pages import page
 from web.sessions import Door
 from web.workbench import (
     customers_page,
+    notes_page,
     results_page,
     sale_page,
     shop_tasks,
@@ -25,7 +26,7 @@ from web.workbench import (
 from web.workbench.entry import DeskDep, guide_in_post
 
 router = APIRouter(prefix="/guide", route_class=DoorRoute, dependencies=[OwnPostsOnly])
-for part in (task_routes, talks_page, customers_page, team_page, sale_page):
+for part in (task_routes, talks_page, notes_page, customers_page, team_page, sale_page):
     router.include_router(part.router)
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from sqlalchemy import func, literal, tuple_
+from sqlalchemy import exists, func, literal, tuple_
 from sqlmodel import Session, col, select
 
 from guide_tasks import trails
@@ -17,6 +17,7 @@ from store.errors import NotFound
 from store.members import Member, mask
 from store.orders import Order
 from store.organisation import Guide, GuideStatus
+from store.pick_taps import PickTap
 from store.touches import Channel, Evidence, Touch
 from web.entry import DoorRoute
 from web.pages import page
@@ -31,12 +32,16 @@ class Step(StrEnum):
     """A figure that opens to its tasks."""
 
     SENT = "sent"
+    OPENED = "opened"
+    TAPPED = "tapped"
     REPLIED = "replied"
     BOUGHT = "bought"
 
 
 _CONDITIONS: dict[Step, Any] = {
     Step.SENT: col(CareTask.state).in_(REACHED),
+    Step.OPENED: col(CareTask.picks_opened_at).is_not(None),
+    Step.TAPPED: exists().where(col(PickTap.care_task_id) == CareTask.id),
     Step.REPLIED: col(CareTask.replied_at).is_not(None),
     Step.BOUGHT: col(CareTask.state) == TaskState.CONVERTED,
 }

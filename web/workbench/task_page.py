@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, select
 
-from guide_tasks import progress
+from content.look_words import look_line
+from guide_tasks import looks, progress
 from store.campaigns import WITH_GUIDE, Campaign, CareTask
 from store.products import Product
 from web.workbench import customer, pauses, standing
@@ -30,7 +31,10 @@ class Good:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """The whole page. `advice` and `pauses` are there while the task is open."""
+    """The whole page. `advice` and `pauses` are there while the task is open.
+
+    `look` says what the member did with the list; it is empty until they open it.
+    """
 
     token: str
     campaign: str
@@ -47,6 +51,7 @@ class TaskView:
     coupons: Sequence[OwnCoupon]
     touches: Sequence[PastTouch]
     goods: Sequence[Good]
+    look: str
 
 
 def read(session: Session, task: CareTask, *, zone: ZoneInfo, now: datetime) -> TaskView:
@@ -70,7 +75,15 @@ def read(session: Session, task: CareTask, *, zone: ZoneInfo, now: datetime) -> 
         coupons=customer.usable_coupons(session, task.member_id, now),
         touches=customer.touches(session, task.member_id),
         goods=goods_of(session, task),
+        look=look_words(looks.of_task(session, task), zone=zone, now=now),
     )
+
+
+def look_words(look: looks.Look | None, *, zone: ZoneInfo, now: datetime) -> str:
+    """What a member did with a list, in one line; nothing where it was not opened."""
+    if look is None:
+        return ""
+    return look_line(look.opened_at, look.tapped, look.bought, zone=zone, now=now)
 
 
 def goods_of(session: Session, task: CareTask) -> list[Good]:

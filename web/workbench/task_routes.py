@@ -11,6 +11,7 @@ from guide_tasks import progress, tasks
 from store.campaigns import CareTask
 from store.errors import NotFound
 from web.entry import DoorRoute
+from web.member import picks_page
 from web.pages import page
 from web.workbench import acts, pauses, standing, task_list, task_page
 from web.workbench.entry import Desk, DeskDep
@@ -105,6 +106,14 @@ def take(token: str, desk: DeskDep) -> Response:
     except tasks.TakenAlready:
         return _to("/guide/shop?late=true")
     return _to(f"/guide/t/{task.token}")
+
+
+@router.get("/t/{token}/picks")
+def show_picks(token: str, desk: DeskDep) -> Response:
+    """The list as the member sees it; the guide's own look is none of the member's."""
+    task = progress.task_of_guide(desk.session, token, desk.guide.id)
+    view = picks_page.read(desk.session, task)
+    return page(desk.request, "member/picks.html", picks=view, preview=f"/guide/t/{token}")
 
 
 @router.get("/t/{token}/{act}")

@@ -11,9 +11,10 @@ from store.audit import AuditEntry
 from store.campaigns import Assignment, CareTask, TaskState
 from store.handovers import Handover, HandoverLine, Side
 from store.members import Member
+from store.notes import Note
 from store.orders import Order
 from store.organisation import Brand, Guide, GuideRole, Region, Shop
-from store.relations import Ownership
+from store.relations import Friendship, Ownership
 from store.tags import Tag
 from tests.web.scene import (
     Scene,
@@ -62,16 +63,27 @@ TABLE: dict[tuple[str, str], Line] = {
     ("POST", "/guide/t/{token}/tone"): Line(ONE, {"tone": "brief"}, shows=False),
     ("POST", "/guide/t/{token}/skip"): Line(ONE, {"why": "other"}, shows=False),
     ("POST", "/guide/t/{token}/snooze"): Line(ONE, {"pause": "two_hours"}, shows=False),
+    ("GET", "/guide/t/{token}/picks"): Line(ONE, shows=False),
     ("GET", "/guide/customers"): Line(frozenset({OWNER, MANAGER}), is_own=True),
     ("POST", "/guide/customers"): Line(SEEN, {"words": NAME[:2]}, is_own=True),
     ("GET", "/guide/c/{card_no}"): Line(SEEN),
     ("POST", "/guide/c/{card_no}/mobile"): Line(ABOVE, {}),
     ("POST", "/guide/c/{card_no}/tags"): Line(SEEN, {"code": "vip", "on": "true"}, shows=False),
     ("POST", "/guide/c/{card_no}/remark"): Line(SEEN, {"remark": "x"}, shows=False),
+    ("GET", "/guide/c/{card_no}/notes"): Line(SEEN),
+    ("POST", "/guide/c/{card_no}/notes"): Line(SEEN, {"text": "x"}, shows=False),
+    ("POST", "/guide/c/{card_no}/notes/keep"): Line(SEEN, {"text": "x"}, shows=False),
+    # Who may see a note may still not take it away from its author.
+    ("POST", "/guide/c/{card_no}/notes/{token}/delete"): Line(ONE, {}, shows=False),
     ("GET", "/guide/talks"): Line(SEEN, is_own=True),
     ("GET", "/guide/talks/{token}"): Line(SEEN),
     ("POST", "/guide/talks/{token}/answer"): Line(SEEN, {"text": "x"}, shows=False),
     ("POST", "/guide/talks/{token}/release"): Line(SEEN, {}, shows=False),
+    # Who may not see a friend of a chat sees an unknown one.
+    ("GET", "/guide/sidebar"): Line(frozenset(), is_own=True),
+    ("GET", "/guide/sidebar/with/{external_userid}"): Line(SEEN, is_own=True),
+    ("POST", "/guide/sidebar/{token}/send"): Line(ONE, {}, shows=False),
+    ("POST", "/guide/sidebar/{token}/told"): Line(ONE, {"how": "cancel"}, shows=False),
     ("GET", "/guide/results"): Line(ONE, is_own=True),
     ("GET", "/guide/results/steps/{step}"): Line(ONE, is_own=True),
     ("GET", "/guide/results/sale"): Line(SEEN),
@@ -87,9 +99,12 @@ TABLE: dict[tuple[str, str], Line] = {
 APART = {
     ("POST", "/guide/t/{token}/take"),
     ("GET", "/guide/login/back"),
+    # It shows a signature, and asks WeCom for it.
+    ("GET", "/guide/sidebar/sign"),
     # They show nothing: a post that had to log in comes back as a read.
     ("GET", "/guide/t/{token}/{act}"),
     ("GET", "/guide/c/{card_no}/{act}"),
+    ("GET", "/guide/c/{card_no}/notes/{rest:path}"),
     ("GET", "/guide/talks/{token}/{act}"),
     ("GET", "/guide/team/{userid}/{act}"),
 }
@@ -106,18 +121,27 @@ class House:
     sold: CareTask
     share: Assignment
     talk: Handover
+    note: str
     order: str
+
+    @property
+    def friend(self) -> str:
+        """What WeCom calls Wang's customer."""
+        is_friend = Friendship.member_id == self.member.id
+        with self.scene.database.transaction() as session:
+            return session.exec(select(Friendship.external_userid).where(is_friend)).one()
 
     def address(self, path: str) -> str:
         """The path with Wang's own things in it."""
         token = self.task.token
         if path.startswith("/guide/a/"):
             token = self.share.token
+        if "/notes/" in path:
+            token = self.note
         if path.startswith("/guide/talks/"):
             token = self.talk.token
-        filled = path.format(
-            token=token, card_no=self.member.card_no, userid="WangFang", step="sent"
-        )
+        own = {"card_no": self.member.card_no, "external_userid": self.friend}
+        filled = path.format(token=token, userid="WangFang", step="sent", **own)
         return f"{filled}?order={self.order}" if path.endswith("/sale") else filled
 
 
@@ -136,7 +160,17 @@ def house(scene: Scene) -> House:
     sale = a_sale(scene, sold)
     with scene.database.transaction() as session:
         order = _order_key(session, sale.order_id)
-    return House(scene, _people(scene), member, task, sold, share, _talk(scene, member), order)
+    note = scene.add(
+        Note(
+            member_id=member.id,
+            guide_id=scene.wang.id,
+            text="过敏，不吃坚果",
+            created_at=scene.now,
+            written_at=scene.now,
+        )
+    ).token
+    people, talk = _people(scene), _talk(scene, member)
+    return House(scene, people, member, task, sold, share, talk, note, order)
 
 
 def _order_key(session: Session, order_id: int) -> str:
