@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     wechat_api_url: str = "https://api.weixin.qq.com"
     wecom_api_url: str = "https://qyapi.weixin.qq.com"
     oauth_url: str = "https://open.weixin.qq.com"
+    # The script with which the sidebar speaks to WeCom; a deployment may serve its own copy.
+    wecom_sdk_url: str = "https://wwcdn.weixin.qq.com/node/open/js/wecom-jssdk-2.0.2.js"
     # How many times a new account's calls a day WeChat allows this one.
     wechat_daily_factor: PositiveFloat = 1.0
     # A callback signed further away from our clock is refused.

@@ -18,6 +18,7 @@ from web.workbench import (
     results_page,
     sale_page,
     shop_tasks,
+    sidebar_page,
     talks_page,
     task_list,
     task_routes,
@@ -26,7 +27,15 @@ from web.workbench import (
 from web.workbench.entry import DeskDep, guide_in_post
 
 router = APIRouter(prefix="/guide", route_class=DoorRoute, dependencies=[OwnPostsOnly])
-for part in (task_routes, talks_page, notes_page, customers_page, team_page, sale_page):
+for part in (
+    task_routes,
+    talks_page,
+    notes_page,
+    customers_page,
+    team_page,
+    sale_page,
+    sidebar_page,
+):
     router.include_router(part.router)
 
 
