@@ -87,6 +87,16 @@ def handover(*, member: str, lines: list[str], is_first: bool, url: str) -> dict
     }
 
 
+def stranded(*, guide: str, customers: int, url: str) -> dict[str, Any]:
+    """Customers of who has left for whom no colleague has room in WeCom."""
+    return {
+        "title": f"{customers} 位顾客还没有人接手",
+        "text": f"{guide}离职了，同事的企业微信客户数都满了。请在企业微信后台分配给有空位的人。",
+        "rows": [["离职导购", guide], ["待接手", f"{customers} 位"]],
+        "url": url,
+    }
+
+
 def poor_rating(
     *, member: str, score: int, deadline_at: datetime, zone: ZoneInfo, url: str
 ) -> dict[str, Any]:

@@ -99,11 +99,12 @@ def _heir(session: Session, departure: Departure, member_id: int) -> Guide | Non
     if named is not None:
         return named
     return duty.on_duty(
-        session, member_id, load=lambda ids: _owned_by(session, ids), besides={departure.guide_id}
+        session, member_id, load=lambda ids: owned_by(session, ids), besides={departure.guide_id}
     )
 
 
-def _owned_by(session: Session, guide_ids: Collection[int]) -> Counter[int]:
+def owned_by(session: Session, guide_ids: Collection[int]) -> Counter[int]:
+    """How many members are each guide's own."""
     query = select(Ownership.guide_id, func.count()).where(
         col(Ownership.guide_id).in_(guide_ids), col(Ownership.until).is_(None)
     )

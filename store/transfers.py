@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Index, func, or_
+from sqlalchemy import CheckConstraint, ColumnElement, Index, exists, func, or_
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 from sqlmodel import SQLModel, col, select
 
 from store.columns import big_key, link, one_of, status
@@ -19,6 +20,10 @@ from store.errors import WrongState
 
 # wecom.md §4.5: natural days, for one customer, whoever asks.
 MOST, SPAN = 2, timedelta(days=90)
+# Why a transfer to who is full is the last: nobody else could take over.
+NOBODY = "nobody_left"
+# Why WeCom, or we before it, refuse to move a customer once more.
+TOO_OFTEN = "moved_too_often"
 
 
 class TransferState(StrEnum):
@@ -152,6 +157,44 @@ def due(
     )
     same = same.order_by(col(Transfer.id)).limit(limit).with_for_update(skip_locked=True)
     return session.exec(same.execution_options(populate_existing=True)).all()
+
+
+def full(session: Session, *, limit: int) -> Sequence[int]:
+    """Transfers whose taker had too many customers, and of which nothing has come since.
+
+    Also those that come after such a one, and that the platform does not allow any more.
+    """
+    query = select(Transfer.id).where(_is_full())
+    return session.exec(query.order_by(col(Transfer.id)).limit(limit)).all()
+
+
+def lock_full(session: Session, transfer_id: int) -> Transfer | None:
+    """The same for one of them, locked; its member is locked before."""
+    query = select(Transfer).where(Transfer.id == transfer_id, _is_full()).with_for_update()
+    return session.exec(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def takers(session: Session, contact_id: int) -> set[int]:
+    """Guides to whom a contact was to go, whatever came of it."""
+    query = select(Transfer.taker_id).where(Transfer.contact_id == contact_id)
+    return set(session.exec(query).all())
+
+
+def _is_full() -> ColumnElement[bool]:
+    """The newest of a contact that is still there; or the platform allows no more tries."""
+    later, before = aliased(Transfer), aliased(Transfer)
+    newer = exists().where(
+        col(later.contact_id) == Transfer.contact_id, col(later.id) > Transfer.id
+    )
+    ended = exists().where(
+        col(Contact.id) == Transfer.contact_id, col(Contact.ended_by).is_not(None)
+    )
+    was_full = exists().where(
+        col(before.contact_id) == Transfer.contact_id, col(before.state) == TransferState.FULL
+    )
+    is_full = (col(Transfer.state) == TransferState.FULL) & (col(Transfer.failure) != NOBODY)
+    is_too_often = col(Transfer.failure) == TOO_OFTEN
+    return (is_full | (is_too_often & was_full)) & ~newer & ~ended
 
 
 def moved_before(

@@ -28,6 +28,7 @@ from guide_tasks import (
     departures,
     giving_way,
     launch,
+    next_in_line,
     nudging,
     scheduling,
     tasks,
@@ -207,6 +208,12 @@ def _pass_deadlines(parts: Parts) -> None:
     deadlines.pass_due(parts.database, now=parts.clock())
 
 
+def _move_contacts(parts: Parts) -> None:
+    url = parts.settings.public_url
+    next_in_line.plan_again(parts.database, public_url=url, now=parts.clock())
+    moving.move_due(parts.database, parts.wecom, clock=parts.clock)
+
+
 def _ask_after(parts: Parts) -> None:
     delivery.poll_broadcasts(parts.database, parts.channels, clock=parts.clock)
     stopping.stop_overdue(parts.database, parts.channels, clock=parts.clock)
@@ -268,9 +275,7 @@ _ACTS: Mapping[Job, Callable[[Parts, int], object]] = {
         parts.database, parts.wecom, row, clock=parts.clock
     ),
     Job.HAND_OVER: lambda parts, row: departures.hand_over(parts.database, row, now=parts.clock()),
-    Job.MOVE_CONTACTS: lambda parts, _: moving.move_due(
-        parts.database, parts.wecom, clock=parts.clock
-    ),
+    Job.MOVE_CONTACTS: lambda parts, _: _move_contacts(parts),
     Job.TEND_HANDOVERS: lambda parts, _: handing_over.tend(
         parts.database, public_url=parts.settings.public_url, now=parts.clock()
     ),

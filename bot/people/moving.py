@@ -128,7 +128,7 @@ def _obstacle(row: Transfer, contact: Contact, taker: Guide, moved: int) -> str:
     if contact.ended_by is not None:
         return "no_contact"
     if moved >= MOST:
-        return "moved_too_often"
+        return transfers.TOO_OFTEN
     return "too_many_tries" if row.attempts >= _MOST_TRIES else ""
 
 
@@ -146,7 +146,7 @@ def _begun(transfer: Transfer, code: int, now: datetime) -> None:
     elif code == _TOO_MANY:
         transfers.move(transfer, TransferState.FULL, failure="taker_full", now=now)
     else:
-        why = "moved_too_often" if code == _TOO_OFTEN else f"errcode {code}"
+        why = transfers.TOO_OFTEN if code == _TOO_OFTEN else f"errcode {code}"
         transfers.move(transfer, TransferState.FAILED, failure=why, now=now)
 
 

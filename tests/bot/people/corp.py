@@ -16,7 +16,7 @@ from bot.inbox import Desk
 from bot.people import cards, events, moving, steps, syncs, ways
 from bot.wecom import inbound as door
 from bot.wecom.client import WeComApi, WecomClients
-from guide_tasks import departures
+from guide_tasks import departures, next_in_line
 from sandbox import ids
 from sandbox.push import encode
 from sandbox.state import World
@@ -111,7 +111,8 @@ class House:
         delivery.deliver(self.database, channels, touch_id, clock=self.now)
 
     def move(self) -> None:
-        """Move the customers that are to be moved."""
+        """Move the customers that are to be moved, at the pace of the job."""
+        next_in_line.plan_again(self.database, public_url="https://x.example", now=self.now())
         moving.move_due(self.database, self.clients, clock=self.now)
 
     def hear_all(self) -> None:

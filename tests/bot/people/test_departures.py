@@ -1,5 +1,6 @@
 """A guide leaves: members, tasks, codes and customers go on, at WeCom's pace and by its rules."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -10,14 +11,15 @@ from guide_tasks import departures as engine
 from sandbox import wecom_acts
 from sandbox.state import Guide as CorpGuide
 from sandbox.state import Switch
-from store import departures, relations, scenes, transfers
+from store import clock, departures, relations, scenes, transfers
 from store.accounts import Platform
 from store.campaigns import CareTask, TaskState
 from store.contacts import EndedBy
 from store.departures import BadSuccessor, Departure
 from store.jobs import Job
 from store.members import Member
-from store.organisation import Guide, GuideStatus
+from store.notices import Notice
+from store.organisation import Guide, GuideRole, GuideStatus
 from store.relations import GuideNotInPost
 from store.scene_subjects import SceneKind, subject
 from store.transfers import Transfer, TransferState
@@ -60,9 +62,9 @@ def _transfers(house: House) -> list[tuple[TransferState, str]]:
 
 
 def _complete(house: House) -> None:
-    """A day passes."""
+    """A day passes; the sandbox's own clock stands still."""
     for handing in house.world.wecom.corp.handings:
-        handing.takeover_at = house.now()
+        handing.takeover_at = clock.now()
     house.ahead += timedelta(hours=25)
     house.move()
 
@@ -207,15 +209,67 @@ def test_customer_who_refuses_stays_with_nobody_in_wecom(house: House, wang: Gui
     assert len(house.friends("ZhaoLei")) == 2
 
 
-def test_taker_who_is_full_gets_no_more(house: House, wang: Guide) -> None:
+def _others(house: House, wang: Guide, **roles: GuideRole) -> None:
+    """Colleagues of Wang."""
+    with house.record() as session:
+        for userid, role in roles.items():
+            session.add(Guide(shop_id=wang.shop_id, userid=userid, name=userid, role=role))
+            house.world.wecom.guides[userid] = CorpGuide(userid, userid)
+
+
+def _told(house: House) -> list[tuple[int, str]]:
+    with house.record() as session:
+        found = session.exec(select(Notice).order_by(col(Notice.id))).all()
+        return [(one.guide_id, str(one.message["title"])) for one in found]
+
+
+def test_customer_goes_on_to_the_next_when_the_taker_is_full(house: House, wang: Guide) -> None:
     """wecom.md §4.5: status 4."""
-    house.world.wecom.guides["ZhaoLei"].most_customers = 3
+    _others(house, wang, Chen=GuideRole.GUIDE)
+    house.world.wecom.guides["ZhaoLei"].most_customers = 2
     _depart(house, wang, to="ZhaoLei")
     house.move()
     _complete(house)
+    house.move()
+    _complete(house)
+    house.hear_all()
 
-    states = [state for state, _ in _transfers(house)]
-    assert sorted(states) == [TransferState.DONE, TransferState.DONE, TransferState.FULL]
+    done, full = (TransferState.DONE, ""), (TransferState.FULL, "taker_full")
+    assert _transfers(house) == [done, full, full, done, done]
+    friends = house.friends("Chen")
+    assert (len(house.friends("ZhaoLei")), len(friends)) == (1, 2)
+    with house.record() as session:
+        owners = [relations.guide_of(session, house.member_id(one)) for one in sorted(friends)]
+    assert [owner.userid for owner in owners if owner] == ["Chen", "Chen"]
+    assert _told(house) == []
+
+
+def _all_are_full(house: House, wang: Guide, **roles: GuideRole) -> None:
+    """Everybody who could take over has too many; days pass."""
+    _others(house, wang, **roles)
+    for userid in ("ZhaoLei", *roles):
+        house.world.wecom.guides[userid].most_customers = 0
+    _depart(house, wang, to="ZhaoLei")
+    for _ in range(4):
+        house.move()
+        _complete(house)
+
+
+def test_each_is_asked_once_and_then_the_manager_is_told_once(house: House, wang: Guide) -> None:
+    _all_are_full(house, wang, Lead=GuideRole.MANAGER)
+
+    asked, left = (TransferState.FULL, "taker_full"), (TransferState.FULL, transfers.NOBODY)
+    assert Counter(_transfers(house)) == {asked: 3, left: 3}
+    assert _told(house) == [(house.guide("Lead").id, "3 位顾客还没有人接手")]
+
+
+def test_manager_is_told_when_wecom_allows_no_third_try(house: House, wang: Guide) -> None:
+    """wecom.md §4.5: 40128."""
+    _all_are_full(house, wang, Chen=GuideRole.GUIDE, Lead=GuideRole.MANAGER)
+
+    asked, left = (TransferState.FULL, "taker_full"), (TransferState.FAILED, transfers.NOBODY)
+    assert Counter(_transfers(house)) == {asked: 6, left: 3}
+    assert _told(house) == [(house.guide("Lead").id, "3 位顾客还没有人接手")]
 
 
 def test_customer_is_moved_twice_in_ninety_days_at_most(house: House, wang: Guide) -> None:
