@@ -7,9 +7,9 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.responses import Response
 
-from sandbox import gestures, register, talk
+from sandbox import chatting, gestures, register, talk
 from sandbox.gestures import Place
-from sandbox.inboxes import show
+from sandbox.inboxes import ids_of_same_person, show
 from sandbox.phones import chats
 from sandbox.phones.bubbles import be
 from sandbox.phones.chats import BRAND
@@ -45,12 +45,23 @@ async def say(
 ) -> Response:
     """Write to the account or to a friend, or tap an item of a menu in the chat."""
     words, now = text.strip(), clock.now()
-    if words and chat.startswith("friend-"):
+    if words and chat.startswith("guide-"):
+        _say_to_guide(request, who, chat.removeprefix("guide-"), words)
+    elif words and chat.startswith("friend-"):
         bubble = Bubble(now, "wechat", True, "text", words)
         gestures.pass_on(world_of(request), who, chat.removeprefix("friend-"), bubble, now=now)
     elif words:
         await talk.say(_pusher(request), _follower(request, who), words, menu_id=menu_id, now=now)
     return _back(request, who, chat, keys="" if menu_id else "1")
+
+
+def _say_to_guide(request: Request, who: str, userid: str, words: str) -> None:
+    """A person is a customer under another id than the one they follow the account with."""
+    world = world_of(request)
+    own = [one for one in ids_of_same_person(world, who) if one in world.wecom.customers]
+    for external_userid in own:
+        if userid in world.wecom.customers[external_userid].links:
+            chatting.customer_writes(world, userid, external_userid, words, now=clock.now())
 
 
 @router.post("/menu")

@@ -68,7 +68,7 @@ class Screen:
         """There is somebody to write to: an account that is followed, or a friend."""
         if self.chat == BRAND:
             return self.follower is not None and self.follower.is_subscribed
-        return self.chat.startswith("friend-")
+        return self.chat.startswith(("friend-", "guide-"))
 
     @property
     def bubbles(self) -> list[Kept]:

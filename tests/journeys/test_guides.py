@@ -4,13 +4,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
+from sqlmodel import col, select
 
 from guide_tasks import departures as handing_over
 from sandbox.browser import DESK
 from store import clock, departures
+from store.touches import Evidence, Touch, TouchState
 from tests.journeys import story
 from tests.journeys.browsing import Watched, faults_of
 from tests.journeys.town import Town
@@ -29,6 +32,14 @@ _PROMOTE = """
     (SELECT max(id) FROM guides WHERE status = 'active'
      AND id NOT IN (SELECT guide_id FROM care_tasks WHERE guide_id IS NOT NULL))
     RETURNING userid
+"""
+
+_IN_CHAT = """
+    SELECT t.id, f.external_userid, t.draft FROM care_tasks t
+    JOIN guides g ON g.id = t.guide_id
+    JOIN friendships f ON f.member_id = t.member_id AND f.guide_id = g.id AND f.until IS NULL
+    WHERE g.userid = :userid AND t.state = 'assigned' AND t.edited_text IS NULL
+    ORDER BY t.id DESC LIMIT 1
 """
 
 
@@ -138,6 +149,59 @@ def test_guide_sends_with_one_tap_and_sees_the_results(bench: Page, town: Town) 
     expect(bench.get_by_text("一步一步")).to_be_visible()
     _picture(bench, "results")
     assert faults_of(bench) == []
+
+
+def test_guide_sends_in_the_chat_and_the_customer_has_it(
+    town: Town, people: Watched, shop: Shop
+) -> None:
+    with town.database.transaction() as session:
+        run = session.connection().execute
+        task, friend, draft = run(text(_IN_CHAT), {"userid": shop.guide}).one()
+    phone = people.person()
+    phone.goto(f"{town.sandbox}/phone/guide/{shop.guide}/chats")
+    phone.locator(f"a[href$='{friend}']").click()
+    phone.get_by_role("link", name="知音").click()
+    tool = phone.frame_locator("iframe.tool")
+    send = tool.get_by_role("button", name="发送到聊天")
+    expect(send).to_be_visible()
+    _picture(phone, "sidebar")
+    assert faults_of(phone.frames[1]) == []
+
+    _misbehave(town, "user_cancels")
+    send.click()
+    expect(tool.get_by_text("没有发出去，话术还在")).to_be_visible()
+    send.click()
+    expect(tool.get_by_text("记作您联系过了")).to_be_visible()
+    _picture(phone, "sidebar-sent")
+    phone.get_by_role("link", name="回到聊天").click()
+
+    first = draft.split("\n")[0]
+    expect(phone.frame_locator("iframe").get_by_text(first).first).to_be_visible()
+    _picture(phone, "chat")
+    inbox = httpx.get(f"{town.sandbox}/sandbox/people/{friend}/inbox", trust_env=False).json()
+    had = [one["text"] for one in inbox["messages"] if one["channel"] == "wecom_chat"]
+    assert had == [draft]
+    with town.database.transaction() as session:
+        query = select(Touch).where(Touch.care_task_id == task).order_by(col(Touch.id))
+        touches = session.exec(query).all()
+    assert [one.state for one in touches] == [TouchState.FAILED, TouchState.SENT]
+    assert touches[1].evidence is Evidence.SELF_REPORTED
+
+
+def _misbehave(town: Town, how: str) -> None:
+    """The next time, the WeCom client does something else."""
+    switch = {"server": "jssdk", "path": "sendChatMessage", "how": how}
+    httpx.post(f"{town.sandbox}/sandbox/misbehave", json=switch, trust_env=False)
+
+
+def test_sidebar_opened_elsewhere_says_where_to_open_it(
+    town: Town, people: Watched, shop: Shop
+) -> None:
+    page = _at_bench(people, town, shop.guide, "/guide/sidebar")
+
+    expect(page.get_by_text("请从聊天里打开")).to_be_visible()
+    assert faults_of(page) == []
+    _picture(page, "sidebar-outside")
 
 
 def test_workbench_opens_inside_the_guides_phone(town: Town, people: Watched, shop: Shop) -> None:

@@ -255,7 +255,7 @@ def test_notice_is_accepted_on_the_phone(sandbox: Sandbox, seen: Seen) -> None:
     assert "现在还能发 1 条" in _page(sandbox, "/about")
 
 
-def test_customer_without_the_account_has_a_phone_to_read_on(sandbox: Sandbox) -> None:
+def test_customer_without_the_account_has_a_phone_to_answer_on(sandbox: Sandbox) -> None:
     facts = {"userid": "WangFang", "attachments": []}
     bubble = Bubble(clock.now(), "wecom_chat", False, "text", "周末来坐坐", facts)
     show(sandbox.world, ZHOU_EXTERNAL, bubble)
@@ -264,7 +264,8 @@ def test_customer_without_the_account_has_a_phone_to_read_on(sandbox: Sandbox) -
 
     assert "王芳 @企业微信" in page
     assert "周末来坐坐" in page
-    assert 'aria-label="发消息"' not in page
+    assert 'aria-label="发消息"' in page
+    assert 'aria-label="语音"' not in page
 
 
 def test_clock_of_all_processes_moves_ahead_and_never_back(
