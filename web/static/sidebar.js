@@ -110,7 +110,7 @@
     const outcome = await say(asked.words);
     const told = outcome && await tell(form.dataset.told, { turn: asked.turn, ...outcome });
     put(told ? told.part : asked.part);
-    part.scrollIntoView({ block: "start" });
+    window.scrollTo({ top: 0 });
   };
   const answer = async (form, how) => {
     const told = await tell(form.dataset.told, { turn: form.dataset.turn, how });
