@@ -183,6 +183,7 @@ def _environment(demo: Demo, held: Servers, product: str, sandbox: str) -> dict[
         "ZHIYIN_PUBLIC_URL": product,
         "ZHIYIN_WECHAT_API_URL": f"{sandbox}/wechat",
         "ZHIYIN_WECOM_API_URL": f"{sandbox}/wecom",
+        "ZHIYIN_WECOM_SDK_URL": f"{sandbox}/phone/static/jssdk.js",
         "ZHIYIN_OAUTH_URL": f"{sandbox}/oauth",
         "ZHIYIN_SMS_API_URL": f"{sandbox}/sms",
         "ZHIYIN_SMS_KEY_ID": sms_server.KEY_ID,
