@@ -66,6 +66,9 @@ def retry(session: Session, token: str, *, actor: str, now: datetime) -> Touch:
     if touch.state is TouchState.UNKNOWN:
         gate.settle(session, touch.id, TouchState.FAILED, now=now)
     wish = replace(gate.ask_of(touch), key=f"{touch.key}{again.SUFFIX}")
+    if touch.channel is Channel.WECOM_SIDEBAR:
+        # Nobody is at the page now: the guide confirms it in WeCom instead.
+        wish = replace(wish, channels=(Channel.WECOM_BROADCAST,))
     if wish.deadline_at is not None and wish.deadline_at <= now:
         wish = replace(wish, deadline_at=now + _GRACE)
     second = gate.ask(session, wish, now=now)

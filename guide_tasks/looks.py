@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, col, select
 
-from guide_tasks import proofs, tasks
+from guide_tasks import proofs, sidebar, tasks
 from store.campaigns import REACHED, Campaign, CareTask, TaskState, move_task
 from store.errors import NotFound
 from store.orders import Order, OrderLine
@@ -78,6 +78,8 @@ def open_list(session: Session, task: CareTask, *, now: datetime) -> None:
     if task.state not in _MAY_BE_THERE:
         return
     task.picks_opened_at = task.picks_opened_at or now
+    if task.state is TaskState.SENDING:
+        sidebar.arrived(session, task, now=now)
     # A look that follows the purchase proves nothing about what led to it.
     if task.state is not TaskState.CONVERTED:
         proofs.by_answer(session, task, now=now)

@@ -299,4 +299,6 @@ def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
         return
     if task.state in _UNANSWERED:
         move_task(task, TaskState.REPLIED, now=now)
-    proofs.by_answer(session, task, now=now)
+    # What follows the purchase proves nothing about what led to it.
+    if task.state is not TaskState.CONVERTED:
+        proofs.by_answer(session, task, now=now)

@@ -95,6 +95,16 @@ def tell(session: Session, task: CareTask, report: Report, *, actor: str, now: d
     note(session, actor, "task.sidebar_told", subject=f"care_task:{task.id}", now=now, **facts)
 
 
+def arrived(session: Session, task: CareTask, *, now: datetime) -> None:
+    """The member has what only the message of this locked task led to: so it went out."""
+    touch = in_doubt(session, task)
+    if touch is None:
+        return
+    sent = gate.settle(session, touch.id, TouchState.SENT, evidence=Evidence.EVENT, now=now)
+    progress.touch_settled(session, sent, now=now)
+    letters.settle(session, [touch.id], now=now)
+
+
 def in_doubt(session: Session, task: CareTask) -> Touch | None:
     """The message of the task's guide that may have gone out, and of which no page has told."""
     query = (

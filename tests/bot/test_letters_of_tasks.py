@@ -1,18 +1,18 @@
 """A care task behind a letter: it comes back with its message, or keeps the message from going."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlmodel import Session, select
 
 from bot import dead_letters, delivery_reports
 from fatigue import gate
-from guide_tasks import progress
+from guide_tasks import progress, sidebar
 from guide_tasks.again import AnotherWay
 from store import consents, letters
 from store.campaigns import CareTask, TaskState
 from store.letters import Letter, LetterState
-from store.touches import Evidence, Touch, TouchState
+from store.touches import Channel, Evidence, Touch, TouchState
 from tests.builders import a_guide
 from tests.guide_tasks.people import a_customer, a_task, write_in
 from tests.guide_tasks.test_progress import send, settle
@@ -90,6 +90,24 @@ def test_an_unknown_message_of_a_waiting_task_is_sent_again(
 
     assert touch.state is TouchState.FAILED
     assert task_of(session, touch).state is TaskState.DELIVERED
+
+
+def test_a_lost_message_of_a_chat_is_sent_again_as_a_broadcast(
+    session: Session, now: datetime
+) -> None:
+    task = a_task(session, a_guide(session), now=now)
+    sidebar.begin(session, task, actor="guide:wang", now=now)
+    later = now + timedelta(minutes=10)
+    [touch_id] = gate.mark_unknown(session, older_than=timedelta(minutes=5), now=later)
+    letters.write(session, {touch_id: "silent"}, now=later)
+
+    again = retry(session, session.get_one(Touch, touch_id), now=later)
+    under_way = task.state
+    settle(session, again, TouchState.SENT, evidence="platform", now=later)
+
+    # Nobody is at the page any more: the guide confirms it in WeCom.
+    assert (again.channel, under_way) == (Channel.WECOM_BROADCAST, TaskState.SENDING)
+    assert task.state is TaskState.DELIVERED
 
 
 def test_a_message_that_the_gate_withholds_leaves_its_task_failed(

@@ -1,12 +1,13 @@
 """Sending from the toolbar of a chat: what the page is told, and what it tells."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
 from sqlmodel import Session, col, select
 
 from fatigue import gate
-from guide_tasks import attribution, deadlines, progress, proofs, sidebar
+from guide_tasks import attribution, deadlines, looks, progress, proofs, sidebar
 from guide_tasks.progress import TooLate
 from guide_tasks.sidebar import Begun, Report, Told
 from store import letters
@@ -149,23 +150,44 @@ def _on_a_word(session: Session, now: datetime, **facts: object) -> tuple[CareTa
     return task, a_sent_touch(session, task, at=now - timedelta(hours=2), **word)
 
 
+@pytest.mark.parametrize(
+    ("is_before", "evidence", "earned"),
+    # What follows the purchase proves nothing about what led to it.
+    [(True, Evidence.EVENT, [500]), (False, Evidence.SELF_REPORTED, [])],
+)
 def test_answer_proves_the_guides_word_and_earns_the_commission(
-    session: Session, now: datetime
+    session: Session, now: datetime, is_before: bool, evidence: Evidence, earned: list[int]
 ) -> None:
     task, touch = _on_a_word(session, now)
     member = session.get_one(Member, task.member_id)
     order = an_order(session, member, now=now).order
-    attribution.attribute(session, order.id, public_url=URL, now=now)
-    on_word = session.exec(select(Commission)).all()
 
-    progress.member_wrote(session, member.id, now=now)
-    session.refresh(order)
+    acts: list[Callable[[], object]] = [
+        lambda: progress.member_wrote(session, member.id, now=now),
+        lambda: attribution.attribute(session, order.id, public_url=URL, now=now),
+    ]
+    for act in acts if is_before else reversed(acts):
+        act()
 
-    assert (on_word, touch.evidence, order.is_attribution_due) == ([], Evidence.EVENT, True)
-    credit = attribution.attribute(session, order.id, public_url=URL, now=now)
-    assert credit is not None
-    assert credit.evidence is Evidence.EVENT
-    assert session.exec(select(Commission.amount_fen)).one() > 0
+    assert touch.evidence is evidence
+    assert session.exec(select(Commission.amount_fen)).all() == earned
+
+
+@pytest.mark.parametrize("is_unknown", [False, True])
+def test_opened_list_says_that_the_message_went_out(
+    session: Session, task: CareTask, now: datetime, is_unknown: bool
+) -> None:
+    begin(session, task, now=now)
+    later = now + timedelta(minutes=20 if is_unknown else 1)
+    gate.mark_unknown(session, older_than=timedelta(minutes=5), now=later)
+
+    looks.open_list(session, task, now=later)
+
+    assert touches(session, task) == [(TouchState.SENT, Evidence.EVENT)]
+    assert task.state is TaskState.DELIVERED
+    # The page's own word comes late, and changes nothing.
+    tell(session, task, Told.CANCEL, now=later)
+    assert touches(session, task) == [(TouchState.SENT, Evidence.EVENT)]
 
 
 @pytest.mark.parametrize("is_of_list", [True, False])
