@@ -22,7 +22,7 @@ _TITLE_BYTES = 128
 _TOO_EARLY = Cause("too_early", is_permanent=False, retry_after=60)
 _POLLING = {**CAUSES, broadcasts.TOO_EARLY: _TOO_EARLY}
 # The platform writes down when it made it, in seconds by its own clock.
-_AROUND = timedelta(minutes=2)
+AROUND = timedelta(minutes=2)
 _ENDS = frozenset({Fate.SENT, Fate.NO_CONTACT, Fate.QUOTA_USED_UP})
 
 
@@ -92,7 +92,7 @@ class WecomBroadcast:
         customer by this guide, and not one of the `known` ones.
         """
         client = spoken(lambda: self._clients.of(account), CAUSES)
-        start, end = made_at - _AROUND, made_at + _AROUND
+        start, end = made_at - AROUND, made_at + AROUND
         listed = spoken(lambda: list(broadcasts.between(client, start, end)), CAUSES)
         words = clip_bytes(text, _TEXT_BYTES)
         likely = [

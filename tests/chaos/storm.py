@@ -56,7 +56,7 @@ _BUSY = text("""
     SELECT count(*) FROM touches
     WHERE state = 'reserved' OR (state = 'asked' AND retry_at <= :now)
 """)
-_ASKED = text("SELECT count(*) FROM touches WHERE key NOT LIKE '%~%'")
+_ASKED = text("SELECT count(*) FROM touches WHERE key LIKE 'storm-%' AND key NOT LIKE '%~%'")
 _ATTEMPTS = text("SELECT coalesce(sum(attempts), 0) FROM touches")
 _WITHOUT_LETTER = text("""
     SELECT count(*) FROM touches t WHERE state = 'sending' OR (state = 'unknown'
@@ -146,8 +146,13 @@ class Storm:
         """Everything that does not add up."""
         wishes = [plan.wish(number, self.members) for number in range(self.touches)]
         with self.database.transaction() as session:
-            rows = [_row(touch) for touch in session.exec(select(Touch)).all()]
-        return tally.complaints(self._arrivals(), rows, wishes)
+            touches = session.exec(select(Touch)).all()
+        rows = [_row(touch) for touch in touches if touch.key.startswith("storm-")]
+        nobodys = [touch.key for touch in touches if not touch.key.startswith("storm-")]
+        return [
+            *(f"{key} was asked for by nobody" for key in nobodys),
+            *tally.complaints(self._arrivals(), rows, wishes),
+        ]
 
     def facts(self) -> dict[str, dict[str, int]]:
         """What there was of everything, for the table at the end."""

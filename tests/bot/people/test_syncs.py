@@ -15,12 +15,13 @@ from sandbox.state import Guide as CorpGuide
 from sandbox.state import Switch
 from store import directory, members, relations, sync_runs
 from store.departures import Departure
-from store.members import Identity, IdentityChannel
+from store.members import Identity, IdentityChannel, Member
 from store.organisation import Guide, GuideRole, GuideStatus, Shop
 from store.relations import Friendship
 from store.sync_runs import SyncKind, SyncRun
 from store.touches import Channel, Evidence, Touch, TouchState
 from tests.bot.people.corp import NEW, House
+from tests.builders import a_touch
 from tests.sandbox.builders import CORPID, LI_EXTERNAL, LI_UNION, ZHOU_EXTERNAL
 
 
@@ -295,6 +296,34 @@ def test_broadcast_of_a_guides_own_counts_for_the_gate(house: House) -> None:
     assert (touch.text, touch.evidence) == ("新茶到了", Evidence.SELF_REPORTED)
     assert touch.member_id == house.member_id(ZHOU_EXTERNAL)
     assert made.msgid in touch.key
+
+
+@pytest.mark.parametrize(
+    ("state", "also"),
+    [
+        (TouchState.SENDING, 0),
+        (TouchState.UNKNOWN, 0),
+        (TouchState.SENT, 0),
+        # A person has said that it did not go. It did.
+        (TouchState.FAILED, 1),
+    ],
+)
+def test_broadcast_of_ours_whose_answer_was_lost_is_not_one_of_others(
+    house: House, state: TouchState, also: int
+) -> None:
+    _run(house, SyncKind.CONTACTS)
+    with house.record() as session:
+        li = session.get_one(Member, house.member_id(LI_EXTERNAL))
+        facts = {"channel": Channel.WECOM_BROADCAST, "text": "新茶到了", "fenced_at": house.now()}
+        a_touch(session, li, now=house.now(), state=state, **facts)
+    house.api.add_broadcast("WangFang", LI_EXTERNAL, {"text": {"content": "新茶到了"}})
+    (made,) = house.world.wecom.broadcasts.values()
+    corp_broadcasts.confirm(house.world, made, "WangFang", now=house.now())
+
+    _run(house, SyncKind.BROADCASTS)
+
+    with house.record() as session:
+        assert len(session.exec(select(Touch)).all()) == 1 + also
 
 
 def test_imported_friend_gets_a_contact_by_the_walk(house: House) -> None:
