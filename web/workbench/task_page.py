@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session, col, select
 
 from content.look_words import look_line
-from guide_tasks import looks, progress
+from guide_tasks import asks, looks, progress
 from store.campaigns import WITH_GUIDE, Campaign, CareTask
 from store.products import Product
 from web.workbench import customer, pauses, standing
@@ -33,7 +33,8 @@ class Good:
 class TaskView:
     """The whole page. `advice` and `pauses` are there while the task is open.
 
-    `look` says what the member did with the list; it is empty until they open it.
+    `account_is_next` says whether the account may try where the gate lets no guide. `look` says
+    what the member did with the list; it is empty until they open it.
     """
 
     token: str
@@ -45,6 +46,7 @@ class TaskView:
     is_open: bool
     standing: Standing
     advice: Advice | None
+    account_is_next: bool
     pauses: dict[Pause, datetime]
     person: Person
     purchases: Sequence[Purchase]
@@ -59,9 +61,10 @@ def read(session: Session, task: CareTask, *, zone: ZoneInfo, now: datetime) -> 
     is_open = task.state in WITH_GUIDE
     forecast = progress.advise(session, task, now=now) if is_open else None
     waits = task.waits_until if task.waits_until and task.waits_until > now else None
+    campaign = session.get_one(Campaign, task.campaign_id)
     return TaskView(
         token=task.token,
-        campaign=session.get_one(Campaign, task.campaign_id).name,
+        campaign=campaign.name,
         reason=task.reason,
         text=task.text,
         deadline_at=task.deadline_at,
@@ -69,6 +72,7 @@ def read(session: Session, task: CareTask, *, zone: ZoneInfo, now: datetime) -> 
         is_open=is_open,
         standing=standing.of_task(session, task),
         advice=standing.advice_of(session, forecast, now=now) if forecast else None,
+        account_is_next=not asks.BY_ITSELF.isdisjoint(campaign.fallback_channels),
         pauses=pauses.before(task.deadline_at, zone=zone, now=now) if is_open else {},
         person=customer.person(session, task.member_id, now),
         purchases=customer.purchases(session, task.member_id),

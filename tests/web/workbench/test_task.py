@@ -176,6 +176,27 @@ def test_sending_to_a_member_who_said_stop_ends_the_task_and_says_why(scene: Sce
     assert scene.fresh(task).state is TaskState.SUPPRESSED
 
 
+@pytest.mark.parametrize(
+    ("channels", "sentence"),
+    [
+        ([], "点发送会结束这个任务。"),
+        (["wecom_broadcast"], "点发送会结束这个任务。"),
+        (["wechat_service"], "点发送，就改由公众号来联系"),
+    ],
+)
+def test_page_says_whether_the_account_is_next_where_the_guide_may_not(
+    scene: Scene, channels: list[str], sentence: str
+) -> None:
+    task = a_task(scene, a_member(scene, "赵敏"))
+    _stopped(scene, task)
+    with scene.database.transaction() as session:
+        session.get_one(Campaign, scene.campaign.id).fallback_channels = channels
+
+    page = scene.guide().get(f"/guide/t/{task.token}").text
+
+    assert sentence in page
+
+
 def test_sending_an_endless_text_is_refused_and_sends_nothing(scene: Scene) -> None:
     task = a_task(scene)
 
