@@ -1,6 +1,6 @@
 """Broadcasts of the corp and of its guides, and what became of them (wecom.md §5): by polling only.
 
-wechatpy lacks the lists, reminding and cancelling (§9.1).
+wechatpy lacks the lists and cancelling (§9.1).
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ from bot.wecom.client import WeComApi
 # wecom.md §2.3: just made, it is still being handed out.
 TOO_EARLY = 41063
 ALREADY_CANCELLED = 41093
-REMINDED_ENOUGH = 41094
 _LISTED, _PAGE = 100, 1000
 _EVERYBODYS = 2
 _CONFIRMED = 2
@@ -82,11 +81,6 @@ def results(api: WeComApi, msgid: str, userid: str) -> Iterator[Sent]:
     body = {"msgid": msgid, "userid": userid, "limit": _PAGE}
     for found in pages(api, "externalcontact/get_groupmsg_send_result", body):
         yield from shaped(found, _sent)
-
-
-def remind(api: WeComApi, msgid: str) -> None:
-    """Remind the guides who have not confirmed: three times in 24 hours, then 41094."""
-    api.post("externalcontact/remind_groupmsg_send", {"msgid": msgid})
 
 
 def cancel(api: WeComApi, msgid: str) -> None:

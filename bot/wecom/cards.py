@@ -1,6 +1,6 @@
-"""Cards that can change after they were sent, and messages taken back (wecom.md §3.2 to §3.4).
+"""Cards that can change after they were sent (wecom.md §3.2, §3.3).
 
-wechatpy sends cards and can neither change nor recall them (§9.1).
+wechatpy sends cards and cannot change them (§9.1).
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,8 @@ from bot.wecom.client import WeComApi
 
 # A code to change a card by is good so long, and for one call.
 CODE_LIFE = timedelta(hours=72)
-RECALL_LIFE = timedelta(hours=24)
-# wecom.md §2.3: used up or over; too old to be taken back.
+# wecom.md §2.3: used up or over.
 CODE_OVER = 60140
-TOO_OLD = 42052
 _MOST_ACTIONS = 3
 
 
@@ -60,11 +58,6 @@ def change(api: WeComApi, userid: str, response_code: str, card: Answer) -> bool
 def close(api: WeComApi, userid: str, response_code: str, words: str) -> bool:
     """Grey the buttons of a card and say why; only for cards with buttons."""
     return _update(api, userid, response_code, {"button": {"replace_name": words}})
-
-
-def recall(api: WeComApi, msgid: str) -> None:
-    """Take a message back; refuses with 42052 after a day."""
-    api.post("message/recall", {"msgid": msgid})
 
 
 def _update(api: WeComApi, userid: str, response_code: str, change: dict[str, Any]) -> bool:
