@@ -74,6 +74,7 @@ _PAGES = {
     "today, 1 task": (_CALM, "/guide"),
     "one task": (_BUSY, f"/guide/t/bench-{_BUSY}-1"),
     "2,000 customers": (_BUSY, "/guide/customers"),
+    "opportunities": (_BUSY, "/guide/opportunities"),
     "results": (_BUSY, "/guide/results"),
 }
 

@@ -77,6 +77,11 @@ def customer_ids(guide_id: int) -> Any:
     return _customers(guides(guide_id))
 
 
+def own_customer_ids(guide_id: int) -> Any:
+    """Ids of a person's own customers alone, whatever else they see, some of them twice."""
+    return _customers(select(_reader(guide_id).c.id))
+
+
 def sees_task(guide_id: int) -> ColumnElement[bool]:
     """SQL over `care_tasks`: whether a person may see this one; those of a shop are everyone's."""
     reader = _reader(guide_id)

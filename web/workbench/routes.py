@@ -15,6 +15,7 @@ from web.sessions import Door
 from web.workbench import (
     customers_page,
     notes_page,
+    opportunities_page,
     results_page,
     sale_page,
     shop_tasks,
@@ -32,6 +33,7 @@ for part in (
     talks_page,
     notes_page,
     customers_page,
+    opportunities_page,
     team_page,
     sale_page,
     sidebar_page,

@@ -53,6 +53,8 @@ class Line:
 ONE, SEEN = frozenset({OWNER}), frozenset({OWNER}) | ABOVE
 TABLE: dict[tuple[str, str], Line] = {
     ("GET", "/guide"): Line(ONE, is_own=True),
+    # Wang's customer has a task already; whose customers it shows has a test of its own.
+    ("GET", "/guide/opportunities"): Line(frozenset(), is_own=True),
     ("GET", "/guide/shop"): Line(frozenset(), is_own=True),
     ("GET", "/guide/a/{token}"): Line(ONE),
     ("GET", "/guide/t/{token}"): Line(ONE),
