@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import select
 
 from guide_tasks import launch
 from guide_tasks.campaigns import CampaignForm
@@ -21,43 +21,16 @@ from store.coupons import CouponKind, CouponPlan
 from store.touches import Channel
 from tests.times import at
 from tests.web.browser import Browser
+from tests.web.drafts import FORM, save, saved
 from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, a_sale, a_task, an_assignment
 from web.console import drafting
-
-FORM = {
-    "name": "三月老客回访",
-    "category": "care",
-    "piece_code": "care_picks",
-    "deadline": "2026-03-02T20:00",
-    "holdout_percent": "0",
-    "commission_percent": "2.5",
-    "attribution_days": "7",
-    "fallback_channels": ["wechat_service", ""],
-    "recency_days_max": "30",
-}
-
-
-def _save(browser: Browser, **more: object) -> str:
-    """The address of the draft that was saved."""
-    answer = browser.post("/hq/campaigns/new", data={**FORM, "action": "save", **more})
-    assert answer.status_code == 303, answer.text
-    return str(answer.headers["location"])
-
-
-def _saved(scene: Scene) -> Campaign:
-    with scene.database.transaction() as session:
-        return session.exec(select(Campaign).order_by(col(Campaign.id).desc())).first() or _none()
-
-
-def _none() -> Campaign:
-    raise AssertionError("no campaign was written")
 
 
 def test_form_becomes_a_draft_with_all_its_conditions(scene: Scene, song: Browser) -> None:
     scene.add(CouponPlan(code="ten", name="满50减10", kind=CouponKind.AMOUNT_OFF, value=1000))
 
-    _save(
+    save(
         song,
         coupon_plan="ten",
         spent_yuan_min="12.34",
@@ -68,7 +41,7 @@ def test_form_becomes_a_draft_with_all_its_conditions(scene: Scene, song: Browse
         audience_limit="200",
     )
 
-    campaign = _saved(scene)
+    campaign = saved(scene)
     assert campaign.audience == {
         "all": [
             {"fact": "recency_days", "op": "<=", "value": 30},
@@ -97,9 +70,9 @@ SETTINGS = {
 
 
 def test_settings_of_the_form_are_those_of_the_campaign(scene: Scene, song: Browser) -> None:
-    _save(song, **SETTINGS)
+    save(song, **SETTINGS)
 
-    campaign = _saved(scene)
+    campaign = saved(scene)
     assert (campaign.mode, campaign.commission_to) == (CampaignMode.SHOPS, CommissionTo.SPLIT)
     assert campaign.fallback_channels == [Channel.WECOM_BROADCAST, Channel.WECHAT_NOTICE]
     assert (campaign.fallback_hours, campaign.tasks_per_day) == (5, 12)
@@ -107,9 +80,9 @@ def test_settings_of_the_form_are_those_of_the_campaign(scene: Scene, song: Brow
 
 
 def test_settings_left_blank_are_the_usual_ones(scene: Scene, song: Browser) -> None:
-    _save(song)
+    save(song)
 
-    campaign, usual = _saved(scene), CampaignForm.model_fields
+    campaign, usual = saved(scene), CampaignForm.model_fields
     names = ["mode", "fallback_hours", "tasks_per_day", "commission_cap_fen", "commission_to"]
     assert {name: getattr(campaign, name) for name in names} == {
         name: usual[name].default for name in names
@@ -117,21 +90,21 @@ def test_settings_left_blank_are_the_usual_ones(scene: Scene, song: Browser) -> 
 
 
 def test_form_of_a_draft_has_every_setting_of_it(scene: Scene, song: Browser) -> None:
-    draft = _save(song, **SETTINGS)
-    before = _saved(scene)
+    draft = save(song, **SETTINGS)
+    before = saved(scene)
 
     with scene.database.transaction() as session:
         filled = drafting.filled_from(session, before, scene.parts.zone)
     song.post(f"{draft}/edit", data=filled.model_dump() | {"action": "save"})
 
-    after, names = _saved(scene), CampaignForm.model_fields.keys() - {"piece_code"}
+    after, names = saved(scene), CampaignForm.model_fields.keys() - {"piece_code"}
     assert {name: getattr(after, name) for name in names} == {
         name: getattr(before, name) for name in names
     }
 
 
 def test_settings_stand_on_the_page_of_the_campaign(song: Browser) -> None:
-    page = song.get(_save(song, **SETTINGS)).text
+    page = song.get(save(song, **SETTINGS)).text
 
     assert "由门店联系，谁有空谁领，每位导购一天最多 12 个任务" in page
     assert "替导购备好的群发 → 公众号订阅通知，最多等 5 小时" in page
@@ -139,29 +112,29 @@ def test_settings_stand_on_the_page_of_the_campaign(song: Browser) -> None:
 
 
 def test_deadline_is_read_as_shop_local_time(scene: Scene, song: Browser) -> None:
-    _save(song)
+    save(song)
 
-    assert _saved(scene).deadline_at == at("2026-03-02 20:00")
+    assert saved(scene).deadline_at == at("2026-03-02 20:00")
 
 
 def test_deadline_in_minutes_wins_over_the_date(scene: Scene, song: Browser) -> None:
-    _save(song, deadline_minutes="90")
+    save(song, deadline_minutes="90")
 
-    assert _saved(scene).deadline_at == scene.now + timedelta(minutes=90)
+    assert saved(scene).deadline_at == scene.now + timedelta(minutes=90)
 
 
 def test_audience_as_json_wins_over_the_fields(scene: Scene, song: Browser) -> None:
     tree = {"any": [{"fact": "orders_count", "op": ">=", "value": 3}]}
 
-    _save(song, audience_json=json.dumps(tree))
+    save(song, audience_json=json.dumps(tree))
 
-    assert _saved(scene).audience == tree
+    assert saved(scene).audience == tree
 
 
 def test_preset_fills_in_recency_frequency_and_money(scene: Scene, song: Browser) -> None:
-    _save(song, preset="regulars")
+    save(song, preset="regulars")
 
-    assert _saved(scene).audience == {
+    assert saved(scene).audience == {
         "all": [
             {"fact": "recency_days", "op": "<=", "value": 60},
             {"fact": "f_score", "op": ">=", "value": 4},
@@ -171,7 +144,7 @@ def test_preset_fills_in_recency_frequency_and_money(scene: Scene, song: Browser
 
 
 def test_draft_names_its_writer_in_the_audit_log(scene: Scene, song: Browser) -> None:
-    _save(song)
+    save(song)
 
     with scene.database.transaction() as session:
         entry = session.exec(select(AuditEntry)).one()
@@ -209,16 +182,16 @@ def test_draft_names_its_writer_in_the_audit_log(scene: Scene, song: Browser) ->
 def test_field_that_is_wrong_is_named_and_nothing_is_written(
     scene: Scene, song: Browser, field: str, value: str, sentence: str
 ) -> None:
-    answer = song.post("/hq/campaigns/new", data={**FORM, "action": "save", field: value})
+    answer = song.post("/hq/campaigns/new", data=FORM | {field: value})
 
     assert answer.status_code == 422
     assert sentence in answer.text
     assert 'class="bad"' in answer.text
-    assert _saved(scene).id == scene.campaign.id
+    assert saved(scene).id == scene.campaign.id
 
 
 def test_brand_that_speaks_itself_needs_a_channel_of_its_own(scene: Scene, song: Browser) -> None:
-    form = {**FORM, "action": "save", "mode": "direct"}
+    form = FORM | {"mode": "direct"}
 
     refused = song.post(
         "/hq/campaigns/new", data=form | {"fallback_channels": ["wecom_broadcast", ""]}
@@ -227,39 +200,39 @@ def test_brand_that_speaks_itself_needs_a_channel_of_its_own(scene: Scene, song:
 
     assert "由品牌直接发，至少要选一个公众号渠道。" in refused.text
     assert taken.status_code == 303
-    assert _saved(scene).mode is CampaignMode.DIRECT
+    assert saved(scene).mode is CampaignMode.DIRECT
 
 
 def test_what_was_filled_in_is_still_there_when_a_field_is_wrong(song: Browser) -> None:
-    answer = song.post("/hq/campaigns/new", data={**FORM, "action": "save", "deadline": ""})
+    answer = song.post("/hq/campaigns/new", data=FORM | {"deadline": ""})
 
     assert 'value="三月老客回访"' in answer.text
     assert 'name="recency_days_max" value="30"' in answer.text
 
 
 def test_marketing_words_cannot_go_out_as_care(scene: Scene, song: Browser) -> None:
-    form = {**FORM, "action": "save", "piece_code": "weekend_offer"}
+    form = FORM | {"piece_code": "weekend_offer"}
 
     refused = song.post("/hq/campaigns/new", data=form)
     taken = song.post("/hq/campaigns/new", data={**form, "category": "marketing"})
 
     assert "类别要选「营销」" in refused.text
     assert taken.status_code == 303
-    assert _saved(scene).category == "marketing"
+    assert saved(scene).category == "marketing"
 
 
 def test_preview_counts_exactly_and_shows_masked_members(scene: Scene, song: Browser) -> None:
     li = a_member(scene, "李雨桐")
     a_member(scene, "赵一鸣")
 
-    answer = song.post("/hq/campaigns/new", data={**FORM, "action": "preview"})
+    answer = song.post("/hq/campaigns/new", data=FORM | {"action": "preview"})
 
     assert '<div class="figure">2</div><small>位会员</small>' in answer.text
     assert "李**" in answer.text
     assert "李雨桐" not in answer.text
     assert li.mobile is not None
     assert li.mobile not in answer.text
-    assert _saved(scene).id == scene.campaign.id
+    assert saved(scene).id == scene.campaign.id
 
 
 def test_preview_works_before_the_rest_is_filled_in(scene: Scene, song: Browser) -> None:
@@ -274,7 +247,7 @@ def test_preview_works_before_the_rest_is_filled_in(scene: Scene, song: Browser)
 def test_draft_shows_what_the_gate_would_say(scene: Scene, song: Browser) -> None:
     a_member(scene)
 
-    page = song.get(_save(song))
+    page = song.get(save(song))
 
     assert "现在可以发 <b>1</b>" in page.text or "不该打扰 <b>1</b>" in page.text
     assert "启动" in page.text
@@ -282,20 +255,20 @@ def test_draft_shows_what_the_gate_would_say(scene: Scene, song: Browser) -> Non
 
 def test_launch_freezes_the_audience_and_shows_progress(scene: Scene, song: Browser) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
 
     answer = song.post(f"{draft}/launch")
 
     assert answer.headers["location"] == draft
     assert 'http-equiv="refresh"' in song.get(draft).text
-    assert _saved(scene).state is CampaignState.LAUNCHING
+    assert saved(scene).state is CampaignState.LAUNCHING
     with scene.database.transaction() as session:
         assert len(session.exec(select(AudienceMember)).all()) == 1
 
 
 def test_launch_tapped_twice_happens_once(scene: Scene, song: Browser) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
 
     answers = [song.post(f"{draft}/launch") for _ in range(2)]
 
@@ -307,9 +280,9 @@ def test_launch_tapped_twice_happens_once(scene: Scene, song: Browser) -> None:
 
 def test_draft_past_its_deadline_offers_no_launch(scene: Scene, song: Browser) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
     with scene.database.transaction() as session:
-        campaign = session.get_one(Campaign, _saved(scene).id)
+        campaign = session.get_one(Campaign, saved(scene).id)
         campaign.created_at = scene.now - timedelta(days=2)
         campaign.deadline_at = scene.now - timedelta(days=1)
 
@@ -321,9 +294,9 @@ def test_draft_past_its_deadline_offers_no_launch(scene: Scene, song: Browser) -
 
 def test_launched_campaign_shows_its_funnel_and_guides(scene: Scene, song: Browser) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
     song.post(f"{draft}/launch")
-    launch.run(scene.database, _saved(scene).id, public_url="http://shop.test:8000", now=scene.now)
+    launch.run(scene.database, saved(scene).id, public_url="http://shop.test:8000", now=scene.now)
 
     page = song.get(draft)
 
@@ -342,7 +315,7 @@ def test_sales_of_a_guide_stand_in_the_table_of_guides(scene: Scene, song: Brows
 
 
 def test_campaign_can_be_written_like_another(song: Browser) -> None:
-    draft = _save(song, fallback_channels=["", ""])
+    draft = save(song, fallback_channels=["", ""])
 
     page = song.get(f"/hq/campaigns/new?like={draft.rsplit('/', 1)[-1]}")
 
@@ -368,7 +341,7 @@ def test_condition_of_an_unknown_name_is_shown_as_written(scene: Scene, song: Br
         )
     )
 
-    page = song.get(f"/hq/campaigns/{_saved(scene).token}")
+    page = song.get(f"/hq/campaigns/{saved(scene).token}")
 
     assert "除去（等级是「&lt;b&gt;gold&lt;/b&gt;」）" in page.text
 
@@ -378,8 +351,8 @@ def test_list_takes_as_many_queries_for_three_campaigns_as_for_one(
 ) -> None:
     with counted(scene.database) as for_one:
         song.get("/hq")
-    _save(song)
-    _save(song)
+    save(song)
+    save(song)
 
     with counted(scene.database) as for_three:
         page = song.get("/hq")

@@ -14,39 +14,14 @@ from store.organisation import Guide
 from store.touches import Category, Channel
 from tests.times import at
 from tests.web.browser import Browser
+from tests.web.drafts import FORM, save, saved
 from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, an_assignment
 from web.console import forms
 
-FORM = {
-    "name": "三月老客回访",
-    "category": "care",
-    "piece_code": "care_picks",
-    "deadline": "2026-03-02T20:00",
-    "holdout_percent": "0",
-    "commission_percent": "2.5",
-    "attribution_days": "7",
-    "fallback_channels": ["wechat_service", ""],
-    "recency_days_max": "30",
-    "action": "save",
-}
-
-
-def _save(song: Browser, **more: Any) -> str:
-    answer = song.post("/hq/campaigns/new", data=FORM | more)
-    assert answer.status_code == 303, answer.text
-    return str(answer.headers["location"])
-
-
-def _campaign(scene: Scene) -> Campaign:
-    with scene.database.transaction() as session:
-        found = session.exec(select(Campaign).order_by(col(Campaign.id).desc())).first()
-    assert found is not None
-    return found
-
 
 def test_draft_is_changed_in_place(scene: Scene, song: Browser) -> None:
-    draft = _save(song, level=["gold"], friends_only="1")
+    draft = save(song, level=["gold"], friends_only="1")
     form = song.get(f"{draft}/edit").text
 
     answer = song.post(f"{draft}/edit", data=FORM | {"name": "四月回访", "orders_min": "2"})
@@ -56,7 +31,7 @@ def test_draft_is_changed_in_place(scene: Scene, song: Browser) -> None:
     assert 'name="friends_only" value="1" checked' in form
     assert 'value="2026-03-02T20:00"' in form
     assert answer.headers["location"] == draft
-    campaign = _campaign(scene)
+    campaign = saved(scene)
     assert (campaign.name, campaign.token) == ("四月回访", draft.rsplit("/", 1)[-1])
     assert campaign.audience == {
         "all": [
@@ -72,19 +47,19 @@ def test_draft_is_changed_in_place(scene: Scene, song: Browser) -> None:
 def test_wrong_field_of_a_draft_changes_nothing_and_loses_nothing(
     scene: Scene, song: Browser
 ) -> None:
-    draft = _save(song)
+    draft = save(song)
 
     answer = song.post(f"{draft}/edit", data=FORM | {"name": "四月回访", "holdout_percent": "99"})
 
     assert answer.status_code == 422
     assert 'value="四月回访"' in answer.text
     assert f'action="{draft}/edit#preview"' in answer.text
-    assert _campaign(scene).name == "三月老客回访"
+    assert saved(scene).name == "三月老客回访"
 
 
 def test_launched_campaign_cannot_be_changed(scene: Scene, song: Browser) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
     song.post(f"{draft}/launch")
 
     answers = [song.get(f"{draft}/edit"), song.post(f"{draft}/edit", data=FORM)]
@@ -113,39 +88,39 @@ def test_audience_comes_back_into_the_form_as_it_was(tree: dict[str, Any]) -> No
 def test_band_gives_the_priority_and_stays_when_the_draft_is_saved_again(
     scene: Scene, song: Browser
 ) -> None:
-    draft = _save(song, band="high")
-    high = _campaign(scene).priority
+    draft = save(song, band="high")
+    high = saved(scene).priority
     with scene.database.transaction() as session:
-        session.get_one(Campaign, _campaign(scene).id).priority = high + 7
+        session.get_one(Campaign, saved(scene).id).priority = high + 7
 
     form = song.get(f"{draft}/edit").text
     song.post(f"{draft}/edit", data=FORM | {"band": "high"})
 
     assert '<option value="high" selected>' in form
     assert high > 50
-    assert _campaign(scene).priority == high + 7
+    assert saved(scene).priority == high + 7
     assert "<dt>优先级</dt><dd>高</dd>" in song.get(draft).text
 
 
 def test_campaign_without_a_band_is_usual(scene: Scene, song: Browser) -> None:
-    _save(song)
+    save(song)
 
-    assert _campaign(scene).priority == 50
+    assert saved(scene).priority == 50
 
 
 def test_unknown_band_is_refused(scene: Scene, song: Browser) -> None:
     answer = song.post("/hq/campaigns/new", data=FORM | {"band": "highest"})
 
     assert answer.status_code == 422
-    assert _campaign(scene).id == scene.campaign.id
+    assert saved(scene).id == scene.campaign.id
 
 
 def test_scheduled_campaign_says_when_and_can_be_taken_back(scene: Scene, song: Browser) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
 
     scheduled = song.post(f"{draft}/schedule", data={"launch_at": "2026-03-02T09:00"})
-    campaign = _campaign(scene)
+    campaign = saved(scene)
     page, listed = song.get(draft).text, song.get("/hq").text
     taken_back = song.post(f"{draft}/unschedule")
     again = song.post(f"{draft}/unschedule")
@@ -159,20 +134,20 @@ def test_scheduled_campaign_says_when_and_can_be_taken_back(scene: Scene, song: 
     assert "03-02 09:00 自动启动" in listed
     assert "定时启动" in listed
     assert [taken_back.status_code, again.status_code] == [303, 303]
-    assert _campaign(scene).state is CampaignState.DRAFT
+    assert saved(scene).state is CampaignState.DRAFT
 
 
 def test_scheduled_campaign_can_be_put_to_another_time_but_not_changed(
     scene: Scene, song: Browser
 ) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
     song.post(f"{draft}/schedule", data={"launch_at": "2026-03-02T09:00"})
 
     song.post(f"{draft}/schedule", data={"launch_at": "2026-03-02T10:00"})
     edited = song.post(f"{draft}/edit", data=FORM)
 
-    assert _campaign(scene).launch_at == at("2026-03-02 10:00")
+    assert saved(scene).launch_at == at("2026-03-02 10:00")
     assert edited.status_code == 409
 
 
@@ -189,24 +164,24 @@ def test_time_that_cannot_be_meant_is_told_beside_its_field(
     scene: Scene, song: Browser, launch_at: str, sentence: str
 ) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
 
     answer = song.post(f"{draft}/schedule", data={"launch_at": launch_at})
 
     assert answer.status_code == 422
     assert sentence in answer.text
     assert f'value="{launch_at}"' in answer.text
-    assert _campaign(scene).state is CampaignState.DRAFT
+    assert saved(scene).state is CampaignState.DRAFT
 
 
 def test_scheduled_campaign_can_be_launched_at_once(scene: Scene, song: Browser) -> None:
     a_member(scene)
-    draft = _save(song)
+    draft = save(song)
     song.post(f"{draft}/schedule", data={"launch_at": "2026-03-02T09:00"})
 
     song.post(f"{draft}/launch")
 
-    assert _campaign(scene).state is CampaignState.LAUNCHING
+    assert saved(scene).state is CampaignState.LAUNCHING
 
 
 def test_guides_of_a_campaign_are_paged(
