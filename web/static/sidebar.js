@@ -91,14 +91,17 @@
     return null;
   };
 
+  const heard = (why) => {
+    if (/:ok$/.test(why)) return { how: "ok", why: "" };
+    return { how: /:cancel/.test(why) ? "cancel" : "error", why };
+  };
   const say = async (content) => {
     try {
       const found = await ww.sendChatMessage({ msgtype: "text", text: { content } });
-      return { how: /:cancel/.test(found?.errMsg ?? "") ? "cancel" : "ok", why: "" };
+      return heard(found?.errMsg ?? "sendChatMessage:ok");
     } catch (fault) {
       // Without the client's own word nobody knows: the guide is asked.
-      if (typeof fault?.errMsg !== "string") return null;
-      return { how: /:cancel/.test(fault.errMsg) ? "cancel" : "error", why: fault.errMsg };
+      return typeof fault?.errMsg === "string" ? heard(fault.errMsg) : null;
     }
   };
 
