@@ -108,7 +108,7 @@ def test_settings_stand_on_the_page_of_the_campaign(song: Browser) -> None:
 
     assert "由门店联系，谁有空谁领，每位导购一天最多 12 个任务" in page
     assert "替导购备好的群发 → 公众号订阅通知，最多等 5 小时" in page
-    assert "2.5%，每单最多 88.80 元，7 天内的购买算数；两位各一半" in page
+    assert "2.5%，每单最多 88.80 元，7 天内的购买算数；收银的是另一位时，两位各一半" in page
 
 
 def test_deadline_is_read_as_shop_local_time(scene: Scene, song: Browser) -> None:
