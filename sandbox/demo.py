@@ -32,7 +32,7 @@ SANDBOX_PORT = 8100
 _DAY_BEGINS, _DAY_ENDS = 9, 19
 _START_SECONDS = 60
 _AUDIENCE_SHARE = 16
-_AUDIENCE_MAX, _AUDIENCE_MIN = 150, 12
+_AUDIENCE_MAX, _AUDIENCE_MIN = 150, 18
 _REGISTER_SECONDS = 60.0
 # What others notice of a death, and how long it may take until it is known who died.
 _SYMPTOMS = (
@@ -206,7 +206,7 @@ def _play(
         case.play(played, audience=audience)
         _write_report(demo, database)
     else:
-        case.launch(played, "秋日老客关怀", audience=audience, days=1)
+        case.launch(played, "秋日老客关怀", audience=audience, hours=24)
         _show_addresses(demo, world, password)
         crew.watch()
 

@@ -13,7 +13,7 @@ from store.consents import Purpose
 from store.touches import Channel
 
 _MEMBERS_PER_GUIDE = 40
-_GUIDES_OF_A_MANAGED_SHOP = 3
+_GUIDES_OF_A_MANAGED_SHOP = 2
 _GUIDELESS_PERCENT = 3
 _FOLLOWER_PERCENT = 85
 _FRIEND_PERCENT = 80
@@ -66,7 +66,7 @@ def shop_rows(stores: list[int], *, used: set[int]) -> Any:
 
 
 def guide_rows(homes: Any, *, used: set[int]) -> Any:
-    """One guide per forty members of a shop, at least one, and a manager where there are many."""
+    """One guide per forty members of a shop, at least one; where there are several, a manager."""
     households = homes.value_counts()
     rows = []
     for store in sorted(used):
@@ -74,7 +74,7 @@ def guide_rows(homes: Any, *, used: set[int]) -> Any:
         rows += [
             _guide(f"guide_{store}_{number}", store, "guide") for number in range(1, guides + 1)
         ]
-        if guides > _GUIDES_OF_A_MANAGED_SHOP:
+        if guides >= _GUIDES_OF_A_MANAGED_SHOP:
             rows.append(_guide(f"manager_{store}", store, "manager"))
     return pd.DataFrame(rows, columns=["userid", "name", "shop_code", "role"])
 

@@ -17,7 +17,10 @@ _FIGURES = {
     "guides": "SELECT count(*) FROM guides WHERE status = 'active'",
     "audience": "SELECT count(*) FROM audience_members",
     "holdout": "SELECT count(*) FROM audience_members WHERE arm = 'holdout'",
-    "cards_to_guides": "SELECT count(*) FROM notices WHERE kind = 'card' AND state = 'sent'",
+    # A reminder is a card, too, but of no assignment.
+    "cards_to_guides": """
+        SELECT count(*) FROM notices
+        WHERE kind = 'card' AND state = 'sent' AND assignment_id IS NOT NULL""",
     "orders_attributed": "SELECT count(*) FROM attributions",
     "sales_fen": "SELECT coalesce(sum(amount_fen), 0) FROM attributions",
     "commission_fen": "SELECT coalesce(sum(amount_fen), 0) FROM commissions",
@@ -36,6 +39,28 @@ _BOT = """
     SELECT count(*), count(*) FILTER (WHERE reply IS NOT NULL),
            coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY handled_ms), 0)
     FROM inbound_messages
+"""
+# What is sure of the touches that went, best first (decision 16).
+_EVIDENCE = """
+    SELECT grade, count(t.id)
+    FROM unnest(ARRAY['platform', 'event', 'self_reported']) WITH ORDINALITY AS grades (grade, rank)
+    LEFT JOIN touches t ON t.evidence = grade AND t.state = 'sent'
+    GROUP BY grade, rank ORDER BY rank
+"""
+# Tasks by the channel that the brand turned to; one may have gone through a broadcast first.
+_FALLBACKS = """
+    SELECT channel, count(DISTINCT care_task_id) FROM touches
+    WHERE care_task_id IS NOT NULL AND state <> 'withheld'
+      AND key ~ '^task-[0-9]+-(broadcast|fallback)$'
+    GROUP BY 1 ORDER BY 1
+"""
+_HANDED_OVER = """
+    SELECT coalesce(sum(tasks), 0), coalesce(sum(members), 0),
+           (SELECT count(*) FROM transfers WHERE has_left AND state = 'done'),
+           (SELECT count(*) FROM scenes s JOIN guides g ON g.id = s.guide_id
+            WHERE g.status = 'left' AND s.state = 'ready' AND jsonb_array_length(s.userids) > 0
+              AND NOT jsonb_exists(s.userids, g.userid))
+    FROM departures
 """
 _GIFTS = "SELECT count(*), count(*) FILTER (WHERE state = 'claimed') FROM gifts"
 # Whoever was really reached: all sales of an arm in the campaign's window, over all its members.
@@ -58,6 +83,7 @@ def collect(session: Session, seconds: Mapping[str, float]) -> dict[str, Any]:
     touches: dict[str, dict[str, int]] = {}
     for channel, state, number in ask(text(_TOUCHES)):
         touches.setdefault(channel, {})[state] = number
+    tasks, members, customers, codes = (int(number) for number in ask(text(_HANDED_OVER)).one())
     inbound, replies, p99 = ask(text(_BOT)).one()
     opened, claimed = ask(text(_GIFTS)).one()
     per_member: dict[str, float] = dict(ask(text(_ARM_SALES)).tuples().all())
@@ -66,6 +92,9 @@ def collect(session: Session, seconds: Mapping[str, float]) -> dict[str, Any]:
         "verdicts": verdicts,
         "tasks": dict(ask(text(_TASKS)).tuples().all()),
         "touches": touches,
+        "evidence": dict(ask(text(_EVIDENCE)).tuples().all()),
+        "fallbacks": dict(ask(text(_FALLBACKS)).tuples().all()),
+        "handed_over": {"tasks": tasks, "members": members, "customers": customers, "codes": codes},
         "bot": {"inbound": inbound, "replies": replies, "p99_ms": round(p99, 1)},
         "gifts": {"opened": opened, "claimed": claimed},
         "holdout_sales_fen_per_member": round(per_member.get("holdout", 0.0), 1),

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
@@ -66,6 +66,10 @@ class Case:
             " WHERE state IN ('pending', 'sending') AND created_at >= :began_at"
         )
         self.wait(what, sql, began_at=self.began_at)
+
+    def move_clock(self, by: timedelta) -> None:
+        """Let time pass at once, for everybody."""
+        self.world.tell("clock/move", seconds=max(0, round(by.total_seconds())))
 
     def sleep(self, seconds: float) -> None:
         """Let time pass, while everybody is there."""

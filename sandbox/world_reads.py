@@ -22,12 +22,25 @@ class Patron:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """A guide with open tasks, `followers` of whom may hear from the brand itself."""
+    """A guide with open tasks, `followers` of whom may hear from the brand itself.
+
+    `friends` are whom WeCom lets the guide write to.
+    """
 
     userid: str
     assignment: str
     tasks: int
     followers: int
+    friends: int
+    has_colleague: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A task that a guide has from one who left."""
+
+    userid: str
+    task: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +62,23 @@ _PATRONS = text("""
     WHERE a.campaign_id = :campaign AND m.external_id IS NOT NULL ORDER BY m.id
 """)
 _GUIDES = text("""
-    SELECT g.userid, a.token, count(t.id), count(t.id) FILTER (WHERE t.member_id = ANY(:hearers))
+    SELECT g.userid, a.token, count(t.id), count(t.id) FILTER (WHERE t.member_id = ANY(:hearers)),
+           count(f.id), (SELECT count(*) > 1 FROM guides c
+                         WHERE c.shop_id = g.shop_id AND c.status = 'active')
     FROM assignments a JOIN guides g ON g.id = a.guide_id
     JOIN care_tasks t ON t.assignment_id = a.id AND t.state IN ('assigned', 'seen', 'edited')
-    WHERE a.campaign_id = :campaign GROUP BY 1, 2 ORDER BY 4 DESC, 3 DESC, 1
+    LEFT JOIN friendships f
+        ON f.guide_id = g.id AND f.member_id = t.member_id AND f.until IS NULL
+    WHERE a.campaign_id = :campaign GROUP BY 1, 2, g.shop_id ORDER BY 4 DESC, 3 DESC, 1
+""")
+_CUSTOMER = text("""
+    SELECT f.external_userid FROM care_tasks t
+    JOIN friendships f ON f.guide_id = t.guide_id AND f.member_id = t.member_id
+    WHERE t.token = :task AND f.until IS NULL ORDER BY f.id LIMIT 1
+""")
+_HANDED = text("""
+    SELECT g.userid, t.token FROM care_tasks t JOIN guides g ON g.id = t.guide_id
+    WHERE t.campaign_id = :campaign AND t.state = 'reassigned' ORDER BY t.id
 """)
 # They follow the official account, and let the brand care on both of its channels.
 _HEARERS = text("""
@@ -125,6 +151,17 @@ def guides_of(session: Session, campaign_id: int) -> list[str]:
 def members_of(session: Session, token: str) -> list[int]:
     """Members whom one guide was asked to look after."""
     return list(session.connection().execute(_OF_GUIDE, {"token": token}).scalars())
+
+
+def customer_of(session: Session, task: str) -> str | None:
+    """By which id the guide of a task knows its member in WeCom; none when they are no contacts."""
+    return session.connection().execute(_CUSTOMER, {"task": task}).scalar_one_or_none()
+
+
+def handed_over(session: Session, campaign_id: int) -> list[Handed]:
+    """Tasks that came from a guide who has left, and that their new guides have not opened yet."""
+    rows = session.connection().execute(_HANDED, {"campaign": campaign_id})
+    return [Handed(*row) for row in rows]
 
 
 def friends(session: Session, givers: list[int], plan: str, number: int) -> list[str]:

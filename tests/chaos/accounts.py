@@ -17,6 +17,8 @@ CHANNELS = {
     "wecom_broadcast": "wecom_broadcast",
     "wechat_custom": "wechat_service",
     "wechat_notice": "wechat_notice",
+    # What a guide writes by hand, and tells us.
+    "wecom_chat": "wecom_sidebar",
 }
 # One row a touch: where it goes, and what tells its receipt: the token of its product list, or the
 # words of one that has none.
@@ -25,7 +27,8 @@ _TOUCHES = r"""
            coalesce(substring(concat(t.text, ' ', t.payload ->> 'url') FROM '/m/picks/([\w-]+)'),
                     t.text)
     FROM touches t JOIN identities i ON i.member_id = t.member_id
-         AND i.channel = CASE t.channel WHEN 'wecom_broadcast' THEN 'wecom' ELSE 'wechat' END
+         AND i.channel = CASE WHEN t.channel IN ('wecom_broadcast', 'wecom_sidebar')
+                              THEN 'wecom' ELSE 'wechat' END
     GROUP BY t.id
 """
 # What must never be, and how often it is.

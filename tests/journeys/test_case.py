@@ -40,13 +40,39 @@ _BY_HAND = {
     "commission_fen": """
         SELECT coalesce(sum(o.amount_fen * c.commission_bp / 10000), 0) FROM attributions a
         JOIN orders o ON o.id = a.order_id JOIN campaigns c ON c.id = a.campaign_id
-        WHERE a.guide_id IS NOT NULL AND a.evidence = 'platform'""",
+        WHERE a.guide_id IS NOT NULL AND a.evidence <> 'self_reported'""",
 }
+_EVIDENCE = """
+    SELECT evidence, count(id) FROM touches
+    WHERE evidence IS NOT NULL AND state NOT IN ('failed', 'unknown') GROUP BY evidence"""
+_FALLBACKS = """
+    SELECT t.channel, count(*) FROM care_tasks k JOIN touches t ON t.care_task_id = k.id
+    AND t.key IN (concat('task-', k.id, '-broadcast'), concat('task-', k.id, '-fallback'))
+    WHERE t.state IN ('asked', 'reserved', 'sending', 'sent', 'failed', 'unknown', 'released')
+    GROUP BY t.channel"""
+# By way of who owned the members, of contacts that a transfer ended, and of the codes.
+_HANDED_OVER = """
+    SELECT 'tasks', (
+        SELECT count(DISTINCT t.id) FROM departures d
+        JOIN ownerships o ON o.guide_id = d.guide_id AND o.until >= d.began_at
+        JOIN care_tasks t ON t.member_id = o.member_id AND t.created_at < d.began_at
+            AND t.created_at >= o.since AND t.guide_id <> d.guide_id)
+    UNION SELECT 'members', (
+        SELECT count(*) FROM guides g JOIN ownerships o ON o.guide_id = g.id
+        JOIN ownerships n ON n.member_id = o.member_id AND n.since = o.until
+        WHERE g.status = 'left' AND n.guide_id <> g.id)
+    UNION SELECT 'customers', (
+        SELECT count(*) FROM contacts c JOIN guides g ON g.id = c.guide_id
+        WHERE g.left_at IS NOT NULL AND c.ended_by = 'transfer')
+    UNION SELECT 'codes', (
+        SELECT count(*) FROM guides g JOIN scenes s ON s.guide_id = g.id
+        WHERE g.left_at IS NOT NULL AND s.userids ->> 0 <> g.userid)"""
 _TOUCHES = "SELECT channel || ' ' || state, count(id) FROM touches GROUP BY 1"
 _TASKS = "SELECT state, count(id) FROM care_tasks GROUP BY state"
 _DEFERRED = "SELECT count(*) FROM touches WHERE state = 'asked' AND retry_at > asked_at"
 _RESERVED = """
-    SELECT count(*) FROM touches WHERE state IN ('reserved', 'sending', 'sent', 'unknown')"""
+    SELECT count(*) FROM touches WHERE state IN ('reserved', 'sending', 'sent', 'unknown')
+    OR (state = 'failed' AND fenced_at IS NOT NULL)"""
 _WITHHELD = """
     SELECT verdict #>> '{violations,0,rule}', count(*) FROM touches
     WHERE settled_at IS NOT NULL AND state = 'withheld' GROUP BY 1"""
@@ -118,6 +144,10 @@ def _assert_by_hand(connection: Connection, report: dict[str, Any]) -> None:
     assert {name: report[name] for name in figures} == figures
     assert report["tasks"] == _counts(connection, _TASKS)
     assert _flat(report["touches"]) == _counts(connection, _TOUCHES)
+    found = {grade: number for grade, number in report["evidence"].items() if number}
+    assert found == _counts(connection, _EVIDENCE)
+    assert report["fallbacks"] == _counts(connection, _FALLBACKS)
+    assert report["handed_over"] == _counts(connection, _HANDED_OVER)
     assert report["verdicts"] == {
         "reserved": _one(connection, _RESERVED),
         "deferred": _one(connection, _DEFERRED),
@@ -141,6 +171,12 @@ def _assert_all_of_it_happened(connection: Connection, report: dict[str, Any]) -
     assert report["orders_attributed"] >= 1
     assert report["sales_fen"] > 0
     assert _one(connection, _FALLBACKS_SENT) >= 1
+    # What a guide reports becomes an event's once the member answers or opens the list.
+    assert report["touches"]["wecom_sidebar"]["sent"] >= 1
+    grades = report["evidence"]
+    assert min(grades["platform"], grades["event"] + grades["self_reported"]) >= 1
+    assert report["fallbacks"].keys() >= {"wecom_broadcast", "wechat_service"}
+    assert min(report["handed_over"][what] for what in ("tasks", "members", "customers")) >= 1
 
 
 def _one(connection: Connection, sql: str) -> int:
