@@ -74,15 +74,17 @@ def test_two_taps_at_once_let_one_page_send(
     assert voices(fresh_database) == [Channel.WECOM_SIDEBAR]
 
 
-def test_without_the_lock_both_pages_would_send(
+def test_without_the_lock_both_taps_believe_that_they_are_the_first(
     fresh_database: Database, task: CareTask, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key keeps one row; who asks for it second finds it where the first has taken it."""
+    """The key still keeps one row: who asks for it second finds it past the fence, and breaks."""
     monkeypatch.setattr(progress, "_lock", lambda *_: None)
     both_have_looked, look = Barrier(2), sidebar.in_doubt
+    seen: list[Touch | None] = []
 
     def in_doubt(*args: Any) -> Touch | None:
         found = look(*args)
+        seen.append(found)
         both_have_looked.wait(_SECONDS)
         return found
 
@@ -94,6 +96,7 @@ def test_without_the_lock_both_pages_would_send(
 
     with pytest.raises(AssertionError):
         at_once([act, act])
+    assert seen == [None, None]
 
 
 @pytest.mark.parametrize("round_number", range(3))

@@ -13,7 +13,7 @@ from content.rule_phrases import rule_phrase
 from fatigue.gate import Forecast
 from store.campaigns import REACHED, WITH_GUIDE, CareTask, TaskState
 from store.members import Member
-from store.touches import COUNTED, Category, Touch, TouchState
+from store.touches import COUNTED, Category, Channel, Touch, TouchState
 
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 
@@ -25,6 +25,8 @@ class Kind(StrEnum):
     PUT_OFF = "put_off"
     WAITING = "waiting"
     LATER = "later"
+    # Sent in a chat, and the phone has not said whether it went.
+    UNSURE = "unsure"
     SENT = "sent"
     FAILED = "failed"
     IN_PEACE = "in_peace"
@@ -85,8 +87,8 @@ def of_task(session: Session, task: CareTask) -> Standing:
     kind = _KINDS[task.state]
     touch = _last_touch(session, task) if kind in {Kind.WAITING, Kind.BY_BRAND} else None
     is_deferred = touch is not None and touch.state is TouchState.ASKED
-    if is_deferred and kind is Kind.WAITING:
-        kind = Kind.LATER
+    if kind is Kind.WAITING and touch is not None:
+        kind = _in_hand(touch)
     return Standing(
         kind=kind,
         member=name,
@@ -94,6 +96,13 @@ def of_task(session: Session, task: CareTask) -> Standing:
         at=task.waits_until if kind is Kind.PUT_OFF else _retry_at(touch if is_deferred else None),
         why=_why(task, touch),
     )
+
+
+def _in_hand(touch: Touch) -> Kind:
+    """What a task that is being sent waits for: its hour, the phone's word, or the guide's tap."""
+    if touch.state is TouchState.ASKED:
+        return Kind.LATER
+    return Kind.UNSURE if touch.channel is Channel.WECOM_SIDEBAR else Kind.WAITING
 
 
 def _retry_at(touch: Touch | None) -> datetime | None:

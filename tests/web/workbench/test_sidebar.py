@@ -205,6 +205,18 @@ def test_task_on_its_way_elsewhere_is_told_of(scene: Scene, friend: str, task: C
     assert tap(browser, task, friend).json()["words"] is None
 
 
+def test_task_page_sends_the_guide_back_to_the_chat_for_the_result(
+    scene: Scene, friend: str, task: CareTask
+) -> None:
+    browser = scene.guide()
+    tap(browser, task, friend)
+
+    shown = browser.get(f"/guide/t/{task.token}").text
+
+    assert "手机没有告诉我们有没有发给李雨桐" in shown
+    assert "确认发送" not in shown
+
+
 @pytest.mark.parametrize(("typed", "said"), [("很" * 700 + "👋", "太长了"), ("  ", "还是空的")])
 def test_words_that_cannot_be_sent_stay_on_the_page(
     scene: Scene, friend: str, task: CareTask, typed: str, said: str
