@@ -62,6 +62,9 @@ def retry(session: Session, token: str, *, actor: str, now: datetime) -> Touch:
     letter that is closed, and one whose care task has gone another way or is over.
     """
     touch = _open(session, token, LetterState.RETRIED, actor=actor, now=now)
+    if touch.state not in {TouchState.FAILED, TouchState.UNKNOWN}:
+        # Never a second time where the first is known to have gone.
+        raise WrongState("touch", touch.state, TouchState.ASKED)
     again.need_open(session, touch)
     if touch.state is TouchState.UNKNOWN:
         gate.settle(session, touch.id, TouchState.FAILED, now=now)

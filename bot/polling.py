@@ -12,7 +12,6 @@ from bot.channels.base import ChannelError, Receipt
 from bot.channels.wecom_broadcast import Result, WecomBroadcast
 from bot.sending import Channels, Clock, Outcome, Ready
 from bot.settling import write_down
-from store import letters
 from store.db import Database
 from store.touches import Channel as ChannelName
 from store.touches import Evidence, Touch, TouchState
@@ -83,9 +82,7 @@ def _poll(database: Database, channel: WecomBroadcast, part: Sequence[Ready], cl
     outcomes = list(_ended(part, results))
     if outcomes:
         # Not by the clock of the round's beginning: a guide may have confirmed since.
-        write_down(database, outcomes, clock=clock)
-        with database.transaction() as session:
-            letters.settle(session, [one.ready.touch.id for one in outcomes], now=clock())
+        write_down(database, outcomes, clock=clock, is_late=True)
     return len(outcomes)
 
 

@@ -20,7 +20,6 @@ from bot.channels.wecom_broadcast import WecomBroadcast
 from bot.sending import Channels, Clock, Ready, send_all
 from bot.settling import write_down
 from fatigue import gate
-from store import letters
 from store.db import Database
 from store.touches import Channel as ChannelName
 from store.touches import Touch, TouchState
@@ -57,9 +56,7 @@ def _repeat(database: Database, channels: Channels, clock: Clock) -> None:
     outcomes, fault = send_all(channels, batch)
     # Who could not be asked is as unknown as before.
     told = [one for one in outcomes if not isinstance(one.found, ChannelError)]
-    write_down(database, told, clock=clock)
-    with database.transaction() as session:
-        letters.settle(session, [one.ready.touch.id for one in told], now=clock())
+    write_down(database, told, clock=clock, is_late=True)
     if fault is not None:
         raise fault
 

@@ -42,11 +42,15 @@ def write_down(
     outcomes: Sequence[Outcome],
     *,
     clock: Callable[[], datetime],
+    is_late: bool = False,
 ) -> None:
-    """Settle every touch of a batch; raises only when the database stays away."""
+    """Settle every touch of a batch; raises only when the database stays away.
+
+    A late word is what the platform says of an earlier call, so no person need decide any more.
+    """
     for pause in (*_PAUSES, None):
         try:
-            _write_all(database, outcomes, clock())
+            _write_all(database, outcomes, clock(), is_late=is_late)
         except DBAPIError as fault:
             if pause is None:
                 raise
@@ -56,8 +60,10 @@ def write_down(
             return
 
 
-def write(session: Session, outcomes: Sequence[Outcome], now: datetime) -> None:
-    """Settle the touches of these outcomes, all or none."""
+def write(
+    session: Session, outcomes: Sequence[Outcome], now: datetime, *, is_late: bool = False
+) -> None:
+    """Settle the touches of these outcomes with their letters, all or none."""
     touches = gate.settle_many(session, [_word(one, now) for one in outcomes], now=now)
     reasons = {}
     for outcome, touch in zip(outcomes, touches, strict=True):
@@ -69,16 +75,21 @@ def write(session: Session, outcomes: Sequence[Outcome], now: datetime) -> None:
                 reasons[touch.id] = found.reason
     ended = [one for one in touches if one.state in FINAL or one.state is TouchState.UNKNOWN]
     progress.touches_settled(session, ended, now=now)
-    letters.write(session, reasons, now=now)
+    if is_late:
+        letters.settle(session, [one.id for one in ended if one.state in FINAL], now=now)
+    else:
+        letters.write(session, reasons, now=now)
     _tell_circuits(session, outcomes, now)
 
 
-def _write_all(database: Database, outcomes: Sequence[Outcome], now: datetime) -> None:
+def _write_all(
+    database: Database, outcomes: Sequence[Outcome], now: datetime, *, is_late: bool
+) -> None:
     if not outcomes:
         return
     try:
         with database.transaction() as session:
-            write(session, outcomes, now)
+            write(session, outcomes, now, is_late=is_late)
     except Refusal as fault:
         if len(outcomes) == 1:
             # Somebody else has settled it meanwhile: a person, or the platform's own report.
@@ -86,7 +97,7 @@ def _write_all(database: Database, outcomes: Sequence[Outcome], now: datetime) -
             _log.warning("Touch %s cannot be settled: %s", touch_id, fault)
             return
         for outcome in outcomes:
-            _write_all(database, [outcome], now)
+            _write_all(database, [outcome], now, is_late=is_late)
 
 
 def _word(outcome: Outcome, now: datetime) -> Word:

@@ -71,5 +71,5 @@ def _last_word(database: Database, channel: WecomBroadcast, ready: Ready, clock:
         )
     else:
         word = ChannelError(result.cause)
-    write_down(database, [Outcome(ready, word)], clock=clock)
+    write_down(database, [Outcome(ready, word)], clock=clock, is_late=True)
     return True

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, or_, select
 
 from fatigue import facts, gate
 from guide_tasks import progress
+from store import letters
 from store.campaigns import CareTask, TaskState
 from store.touches import HUMAN_PATIENCE, Channel, Touch, TouchState
 
@@ -59,6 +60,7 @@ def give_up(session: Session, touch_id: int, *, now: datetime) -> None:
         return
     settled = gate.settle(session, touch_id, TouchState.FAILED, failure="not_confirmed", now=now)
     progress.touch_settled(session, settled, now=now)
+    letters.settle(session, [touch_id], now=now)
 
 
 def _locked(session: Session, touch_id: int) -> Touch:

@@ -8,8 +8,10 @@ from typing import Any
 from sqlmodel import Session
 
 from bot import delivery
+from bot.addresses import address_of
 from bot.channels.base import Cause, Channel, ChannelError, Outgoing, Receipt
 from bot.channels.recording import RecordingChannel
+from bot.sending import Ready
 from fatigue import gate
 from fatigue.gate import Ask
 from store import consents, relations
@@ -60,6 +62,11 @@ class House:
         """The touch as it stands."""
         with self.database.transaction() as session:
             return session.get_one(Touch, touch_id)
+
+    def ready(self, touch: Touch) -> Ready:
+        """The touch with its address, as a call has it."""
+        with self.database.transaction() as session:
+            return Ready(touch, address_of(session, touch))
 
     def deliver(self, touch_id: int, channels: dict[ChannelName, Channel] | None = None) -> None:
         """Do the job."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, select
 
 from bot import delivery, sending, settling
-from bot.addresses import address_of, addresses_of
+from bot.addresses import addresses_of
 from bot.channels import base
 from bot.channels.base import ChannelError, Outgoing, Receipt
 from bot.channels.recording import RecordingChannel
@@ -193,10 +193,10 @@ def test_database_that_restarts_costs_no_result(
     real = settling.write
     slept: list[float] = []
 
-    def write(*facts: object) -> None:
+    def write(*facts: Any, **more: Any) -> None:
         if next(falls, False):
             raise OperationalError("COMMIT", {}, Exception("the server closed the connection"))
-        real(*facts)  # type: ignore[arg-type]  # handed on
+        real(*facts, **more)
 
     monkeypatch.setattr(settling, "write", write)
     monkeypatch.setattr(settling, "_sleep", slept.append)
@@ -213,7 +213,7 @@ def test_word_about_an_earlier_attempt_is_not_heard(house: House) -> None:
     house.service.react = failing(base.BUSY)
     house.deliver(touch_id)
     first = house.touch(touch_id)
-    late = sending.Outcome(_ready(house, first), ChannelError(base.BUSY, code=-1))
+    late = sending.Outcome(house.ready(first), ChannelError(base.BUSY, code=-1))
     house.now += timedelta(minutes=2)
     house.sweep()
     with house.database.transaction() as session:
@@ -222,11 +222,6 @@ def test_word_about_an_earlier_attempt_is_not_heard(house: House) -> None:
     settling.write_down(house.database, [late], clock=house.clock)
 
     assert (house.touch(touch_id).state, house.touch(touch_id).attempts) == (TouchState.SENDING, 2)
-
-
-def _ready(house: House, touch: Touch) -> sending.Ready:
-    with house.database.transaction() as session:
-        return sending.Ready(touch, address_of(session, touch))
 
 
 def test_waits_grow_with_each_attempt(house: House) -> None:

@@ -1,15 +1,19 @@
 """Letters: what nobody could deliver waits for a person, and what they decide is done once."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
-from bot import dead_letters, delivery_reports
+from bot import dead_letters, delivery_reports, settling
 from bot.channels import base
 from bot.channels.base import Receipt
 from bot.messages import Report
+from bot.sending import Outcome
+from fatigue import gate
 from store import consents
+from store import letters as store_letters
 from store.audit import AuditEntry
 from store.errors import NotFound, WrongState
 from store.letters import Letter, LetterState
@@ -132,6 +136,39 @@ def test_unknown_touch_that_is_dropped_never_arrived(house: House) -> None:
 
     assert act(house, "drop", letter.token).state is TouchState.FAILED
     assert len(house.service.sent) == 1
+
+
+def test_message_that_has_arrived_meanwhile_is_not_sent_again(house: House) -> None:
+    letter = an_unknown(house)
+    with house.database.transaction() as session:
+        gate.settle(session, letter.touch_id, TouchState.SENT, now=house.now)
+
+    with pytest.raises(WrongState):
+        act(house, "retry", letter.token)
+
+    assert len(touches(house)) == 1
+
+
+def test_late_word_settles_the_touch_and_its_letter_together(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter = an_unknown(house)
+    ready = house.ready(house.touch(letter.touch_id))
+    late = [Outcome(ready, Receipt(evidence=Evidence.PLATFORM))]
+    states = []
+    settle = store_letters.settle
+
+    def looked_at(session: Session, touch_ids: list[int], **facts: Any) -> None:
+        # Another connection still sees both as they were.
+        states.append((house.touch(letter.touch_id).state, letters(house)[0].state))
+        settle(session, touch_ids, **facts)
+
+    monkeypatch.setattr(store_letters, "settle", looked_at)
+    settling.write_down(house.database, late, clock=house.clock, is_late=True)
+
+    assert states == [(TouchState.UNKNOWN, LetterState.OPEN)]
+    assert house.touch(letter.touch_id).state is TouchState.SENT
+    assert letters(house)[0].state is LetterState.SETTLED
 
 
 def test_unknown_touch_that_is_sent_again_frees_its_place_first(house: House) -> None:

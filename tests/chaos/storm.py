@@ -20,6 +20,7 @@ from bot import dead_letters
 from sandbox import load, moving_clock, sms_server, stage
 from store import clock
 from store.db import Database, make_engine
+from store.errors import WrongState
 from store.members import Identity, IdentityChannel, Member
 from store.organisation import Guide
 from store.settings import Settings
@@ -251,9 +252,14 @@ class Storm:
                 has_come = view.is_unknown and _row(view.touch).number in arrived
                 is_again = not is_last and next(place) % _AGAIN_EVERY == 0
                 act = _decide(has_come=has_come, is_again=is_again)
-                self.letters[f"{view.touch.state}, {act.__name__}"] += 1
-                with self.database.transaction() as session:
-                    act(session, view.letter.token, actor="storm", now=clock.now())
+                try:
+                    with self.database.transaction() as session:
+                        act(session, view.letter.token, actor="storm", now=clock.now())
+                except WrongState:
+                    # The platform has told meanwhile what became of it, which closed the letter.
+                    self.letters["settled before the person"] += 1
+                else:
+                    self.letters[f"{view.touch.state}, {act.__name__}"] += 1
             if not views:
                 return
 
