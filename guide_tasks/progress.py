@@ -21,6 +21,7 @@ from store.campaigns import (
 )
 from store.errors import NotFound, Refusal, WrongState
 from store.jobs import Job, after_commit
+from store.plain import plain
 from store.touches import Channel, Evidence, Touch, TouchState
 
 # A member who writes within a week of a touch is taken to answer it.
@@ -97,7 +98,7 @@ def see(session: Session, task: CareTask, *, now: datetime) -> None:
 
 def edit(session: Session, task: CareTask, text: str, *, now: datetime) -> None:
     """The guide changed the words."""
-    words = text.strip()
+    words = plain(text)
     if not 1 <= len(words.encode()) <= MAX_BYTES:
         raise BadText(len(words.encode()))
     _lock(session, task)

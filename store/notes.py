@@ -4,7 +4,6 @@ A note stays with the customer when the guide changes. What a guide has begun an
 a draft, kept so that a phone may sleep; nobody else sees it.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from store import members
 from store.columns import big_key, link
 from store.errors import NotFound, Refusal
 from store.organisation import Guide
+from store.plain import plain
 from store.tokens import new_token
 
 # The database promises the same.
@@ -86,7 +86,7 @@ def draft(session: Session, member_id: int, guide_id: int) -> str:
 
 def write(session: Session, member_id: int, guide_id: int, words: str, *, now: datetime) -> Note:
     """Keep a note and forget its draft, locking the member; the same again at once is one note."""
-    text = _plain(words)
+    text = plain(words)
     if not 1 <= len(text) <= LONGEST:
         raise BadNote(len(text))
     member = members.lock(session, member_id)
@@ -105,7 +105,7 @@ def keep(session: Session, member_id: int, guide_id: int, words: str, *, now: da
 
     What comes late, after its note, is no draft any more.
     """
-    text = _plain(words)[:LONGEST]
+    text = plain(words)[:LONGEST]
     member = members.lock(session, member_id)
     session.execute(delete(Note).where(*_draft_of(member.id, guide_id)))
     known = _just_written(session, member.id, guide_id, now)
@@ -143,9 +143,3 @@ def _just_written(session: Session, member_id: int, guide_id: int, now: datetime
         .order_by(col(Note.id).desc())
     )
     return session.exec(query).first()
-
-
-def _plain(words: str) -> str:
-    """Without control characters; a browser sends the line breaks of a text field as CR LF."""
-    kept = (one for one in words if one == "\n" or unicodedata.category(one) != "Cc")
-    return "".join(kept).strip()

@@ -129,6 +129,18 @@ def test_an_edit_survives_the_look_that_came_before_it(session: Session, now: da
     assert touch.text == "周末见。"
 
 
+def test_words_keep_their_lines_and_lose_what_no_platform_takes(
+    session: Session, now: datetime
+) -> None:
+    task = a_task(session, a_guide(session), now=now)
+
+    progress.edit(session, task, " 好久不见，\r\n来看看\x00新款？\n", now=now)
+    session.flush()
+    session.refresh(task)
+
+    assert task.edited_text == "好久不见，\n来看看新款？"
+
+
 @pytest.mark.parametrize(("text", "size"), [(" \n", 0), ("很" * 683, 2049)])
 def test_words_that_cannot_be_sent_are_refused(
     session: Session, now: datetime, text: str, size: int

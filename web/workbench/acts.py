@@ -49,7 +49,7 @@ def begin_in_chat(
     if task.member_id != to.id:
         return None
     if text is not None and task.state in WITH_GUIDE:
-        progress.edit(session, task, _plain(text), now=now)
+        progress.edit(session, task, text, now=now)
     return sidebar.begin(session, task, actor=f"guide:{guide.userid}", now=now)
 
 
@@ -61,7 +61,7 @@ def edit(session: Session, guide: Guide, token: str, *, text: str, now: datetime
 def keep(session: Session, guide: Guide, token: str, *, text: str, now: datetime) -> None:
     """Keep the words while the guide writes; refuses when the task is not the guide's any more."""
     task = progress.own_locked(session, token, guide.id)
-    progress.edit(session, task, _plain(text), now=now)
+    progress.edit(session, task, text, now=now)
 
 
 def say_otherwise(
@@ -98,10 +98,5 @@ def _in_these_words(
 ) -> CareTask:
     task = progress.own_locked(session, token, guide.id)
     if task.state in WITH_GUIDE and text is not None:
-        progress.edit(session, task, _plain(text), now=now)
+        progress.edit(session, task, text, now=now)
     return task
-
-
-def _plain(text: str) -> str:
-    """A browser sends the line breaks of a text field as CR LF."""
-    return text.replace("\r\n", "\n")

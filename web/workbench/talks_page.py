@@ -17,6 +17,7 @@ from store import handovers, visibility
 from store.handovers import Ending, Handover, HandoverLine, Side
 from store.members import Member, mask
 from store.organisation import Guide
+from store.plain import plain
 from store.touches import Touch, TouchState
 from web.entry import DoorRoute
 from web.pages import page
@@ -92,7 +93,7 @@ def show_talk(token: str, desk: DeskDep) -> Response:
 def answer(token: str, desk: DeskDep, text: Annotated[str, Form()] = "") -> Response:
     """Write to the member through the official account."""
     handover = handovers.seen_by(desk.session, token, desk.guide)
-    words = text.replace("\r\n", "\n").strip()
+    words = plain(text)
     if not 1 <= len(words) <= LONGEST_ANSWER:
         return _talk_page(desk, handover, typed=text)
     handing_over.answer(desk.session, handover, words, step=HUMAN, now=desk.now)
