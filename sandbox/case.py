@@ -59,6 +59,8 @@ def play(case: Case, *, audience: int) -> None:
         campaign_id = launch(case, "秋日老客关怀", audience=audience, hours=_CARE_HOURS)
     with case.step("guides", "guides open their cards, edit, send or skip; some do nothing"):
         cast = guides_work(case, campaign_id)
+        if cast.leaver is not None:
+            leaving_play.guide_prepares(case, cast.leaver)
     with case.step("delivery", "guides confirm in WeCom, results are polled; one never confirms"):
         _settle(case, campaign_id, besides=cast.silent())
     with case.step("members", "members open the list, ask the bot, give coupons away, buy"):

@@ -16,8 +16,12 @@ _BREAK = timedelta(minutes=6)
 _A_MINUTE = timedelta(minutes=1)
 # WeCom's day of waiting, and a little more.
 _A_DAY = timedelta(hours=24, minutes=5)
-_SYNCS = """
-    SELECT count(*) FROM sync_runs WHERE finished_at IS NULL AND kind IN ('directory', 'contacts')
+_NOTE = "老顾客"
+_UNKNOWN = """
+    SELECT count(*) FROM friendships f JOIN guides g ON g.id = f.guide_id
+    WHERE g.userid = :userid AND f.until IS NULL AND NOT EXISTS (
+        SELECT FROM contacts c JOIN identities i ON i.id = c.identity_id
+        WHERE c.guide_id = g.id AND i.outside_id = f.external_userid AND c.changed_at IS NOT NULL)
 """
 _LEAVING = """
     SELECT count(*) FROM guides g WHERE g.userid = :userid AND NOT EXISTS (
@@ -34,12 +38,25 @@ _CODE = """
 """
 
 
+def guide_prepares(case: Case, leaver: Busy) -> None:
+    """A guide who is about to leave notes for every customer whose it is, so that we know them.
+
+    What was only imported is no contact in WeCom's eyes, until a walk or an event brings it.
+    """
+    with case.reading() as session:
+        customers = reads.customers_of(session, leaver.userid)
+    for customer in customers:
+        who = {"userid": leaver.userid, "external_userid": customer}
+        case.world.tell("wecom/edit", **who, remark=_NOTE)
+    _have_code_made(case, leaver.userid)
+
+
 def guide_leaves(case: Case, leaver: Busy) -> None:
     """Hand over everything of a guide whom WeCom's directory shows no more."""
-    case.move_clock(_BREAK)
-    _have_code_made(case, leaver.userid)
-    case.wait("the look at WeCom's directory and customers", _SYNCS)
+    case.wait("the customers of who leaves", _UNKNOWN, userid=leaver.userid)
+    _wait_for_code(case, leaver.userid, is_theirs=True)
     case.world.tell("wecom/resign", userid=leaver.userid)
+    case.move_clock(_BREAK)
     case.wait("the departure", _LEAVING, userid=leaver.userid)
     case.move_clock(_A_MINUTE)
     _wait_for_customers(case, leaver.userid, ["planned", "asking"])
@@ -78,7 +95,6 @@ def _have_code_made(case: Case, userid: str) -> None:
     )
     if answer.is_error:
         raise ActorStuck(f"A code for a guide was answered {answer.status_code}.")
-    _wait_for_code(case, userid, is_theirs=True)
 
 
 def _wait_for_code(case: Case, userid: str, *, is_theirs: bool) -> None:

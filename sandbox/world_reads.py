@@ -76,6 +76,10 @@ _CUSTOMER = text("""
     JOIN friendships f ON f.guide_id = t.guide_id AND f.member_id = t.member_id
     WHERE t.token = :task AND f.until IS NULL ORDER BY f.id LIMIT 1
 """)
+_CUSTOMERS = text("""
+    SELECT f.external_userid FROM friendships f JOIN guides g ON g.id = f.guide_id
+    WHERE g.userid = :userid AND f.until IS NULL ORDER BY f.id
+""")
 _HANDED = text("""
     SELECT g.userid, t.token FROM care_tasks t JOIN guides g ON g.id = t.guide_id
     WHERE t.campaign_id = :campaign AND t.state = 'reassigned' ORDER BY t.id
@@ -156,6 +160,11 @@ def members_of(session: Session, token: str) -> list[int]:
 def customer_of(session: Session, task: str) -> str | None:
     """By which id the guide of a task knows its member in WeCom; none when they are no contacts."""
     return session.connection().execute(_CUSTOMER, {"task": task}).scalar_one_or_none()
+
+
+def customers_of(session: Session, userid: str) -> list[str]:
+    """By which ids a guide knows customers in WeCom."""
+    return list(session.connection().execute(_CUSTOMERS, {"userid": userid}).scalars())
 
 
 def handed_over(session: Session, campaign_id: int) -> list[Handed]:
