@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from store import consents, members
 from store.consents import EVERYWHERE, Consent, Purpose, Wish, WishKind
@@ -100,8 +100,14 @@ def resume(
     # All together first: a no for all that stands keeps the no of each.
     for place in [channel] if channel else [EVERYWHERE, *Channel]:
         consents.lift(session, member.id, channel=place, now=now)
-        if _was_taken(_newest_marketing(session, member.id), place):
-            _state_marketing(session, member.id, place, is_granted=True, source=source, now=now)
+        stated = _newest_marketing(session, member.id)
+        if not _was_taken(stated, place):
+            continue
+        refused = _refused_since(session, member.id, stated) if place == EVERYWHERE else []
+        _state_marketing(session, member.id, place, is_granted=True, source=source, now=now)
+        for no in refused:
+            # A yes for all that is newer would speak for this channel, too.
+            _state_again(session, no, now=now)
     _write(session, member.id, WishKind.RESUME, channel, source=source, now=now)
 
 
@@ -176,6 +182,38 @@ def _state_marketing(
         source=source,
         now=now,
     )
+
+
+def _state_again(session: Session, consent: Consent, *, now: datetime) -> None:
+    consents.state(
+        session,
+        consent.member_id,
+        consent.channel,
+        consent.purpose,
+        is_granted=consent.is_granted,
+        text_version=consent.text_version,
+        source=consent.source,
+        now=now,
+    )
+
+
+def _refused_since(
+    session: Session, member_id: int, stated: Mapping[str, Consent]
+) -> list[Consent]:
+    """What the member refused for single channels since the yes for all that `less` took."""
+    query = select(func.max(Consent.stated_at)).where(
+        Consent.member_id == member_id,
+        Consent.purpose == Purpose.MARKETING,
+        Consent.channel == EVERYWHERE,
+        col(Consent.is_granted),
+    )
+    yes_at = session.exec(query).one()
+    return [
+        own
+        for place, own in stated.items()
+        if place != EVERYWHERE and not own.is_granted and own.text_version != LESS
+        if own.stated_at >= yes_at
+    ]
 
 
 def _newest_marketing(session: Session, member_id: int) -> dict[str, Consent]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session
 
@@ -127,6 +127,11 @@ def test_no_sequence_of_wishes_loosens_anything(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(statements=_STATEMENTS, wishes=_WISHES)
+# A no for one channel outlives "less" and "as before" for all of them.
+@example(
+    statements=[(EVERYWHERE, True), (Channel.WECOM_BROADCAST, False)],
+    wishes=[("tighten", _less(None))],
+)
 def test_resume_gives_everything_back(
     session: Session,
     now: datetime,
