@@ -15,6 +15,7 @@ _LAUNCH = "HQ picks an audience"
 _GUIDES = "guides open their cards"
 _DELIVERY = "guides confirm in WeCom"
 _MEMBERS = "members open the list"
+_DEPARTURE = "a guide leaves"
 _DEADLINE = "the deadline passes"
 _BROADCAST = ("wecom", "cgi-bin/externalcontact/add_msg_template")
 _MESSAGE = ("wechat", "cgi-bin/message/custom/send")
@@ -90,7 +91,7 @@ def test_demo_says_who_was_killed_and_the_next_run_works(
     _assert_all_is_well(var)
 
 
-@pytest.mark.parametrize("moment", [_LAUNCH, _DELIVERY, _MEMBERS])
+@pytest.mark.parametrize("moment", [_LAUNCH, _DELIVERY, _MEMBERS, _DEPARTURE])
 def test_next_run_works_when_everything_was_killed_at_once(var: Path, moment: str) -> None:
     with Show(var, "--once") as first:
         first.until(moment)
@@ -154,7 +155,7 @@ def _wait_a_little(*what: str) -> None:
 
 
 def _play_on(var: Path) -> None:
-    """The next run plays through, up to the deadline that it would only wait for."""
+    """The next run plays through, up to the deadline."""
     with Show(var, "--once") as second:
         second.until(_DEADLINE)
         assert second.interrupt() == INTERRUPTED
