@@ -24,6 +24,7 @@ from fatigue.gate import Word
 from guide_tasks import progress
 from store import circuits, letters
 from store.circuits import Pause
+from store.clock import real
 from store.db import Database
 from store.jobs import Job, after_commit
 from store.touches import FINAL, Touch, TouchState
@@ -137,7 +138,7 @@ def _fenced(session: Session, touch_ids: Sequence[int], now: datetime) -> list[R
     """The touches that may go out now, with their addresses; the others are taken care of."""
     if not touch_ids:
         return []
-    passed = []
+    since, passed = real(), []
     for fenced in gate.fence_many(session, touch_ids, now=now):
         if fenced.refusal is None:
             passed.append(fenced.touch)
@@ -147,7 +148,9 @@ def _fenced(session: Session, touch_ids: Sequence[int], now: datetime) -> list[R
     lost = {touch.id: to.reason for touch in passed if isinstance(to := found[touch.id], NoAddress)}
     _give_up(session, lost, now)
     ready = [
-        Ready(touch, to) for touch in passed if not isinstance(to := found[touch.id], NoAddress)
+        Ready(touch, to, since)
+        for touch in passed
+        if not isinstance(to := found[touch.id], NoAddress)
     ]
     return _without_paused(session, ready, now)
 

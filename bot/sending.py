@@ -32,7 +32,7 @@ class Ready:
 
     touch: Touch
     to: Addressed
-    # When the fence was passed, by the clock of the machine.
+    # When the fence began to look, by the clock of the machine.
     since: datetime = field(default_factory=real)
 
     @property

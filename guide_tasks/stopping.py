@@ -8,7 +8,7 @@ may another channel speak. None outlives the span for which the gate counts it, 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, func, or_, select
 
 from fatigue import facts, gate
 from guide_tasks import progress
@@ -35,7 +35,8 @@ def overdue(session: Session, *, now: datetime, limit: int = 300) -> Sequence[To
         .join(CareTask, col(CareTask.id) == Touch.care_task_id, isouter=True)
         .where(Touch.channel == Channel.WECOM_BROADCAST, col(Touch.state).in_(_WITH_GUIDE))
         .where(col(Touch.provider_id).is_not(None), is_late)
-        .order_by(col(Touch.id))
+        # By chance: what the platform does not let stop must not stand in the way of the others.
+        .order_by(func.random())
         .limit(limit)
     )
     return session.exec(query).all()

@@ -186,8 +186,15 @@ class Ground:
         assert answer.is_success, answer.text
 
     def _resting(self, redis: Redis) -> int:
+        """How many of our workers rest; what one that died has left there does not count."""
         keys = redis.scan_iter(_STATES_OF_WORKERS, _type="HASH")
-        return sum(redis.hget(key, "state") == b"suspended" for key in keys)
+        told = [redis.hmget(key, "state", "pid") for key in keys]
+        resting = {int(pid) for state, pid in told if state == b"suspended" and pid}
+        return sum(
+            process.pid in resting
+            for name, process in self._running.items()
+            if name.startswith("worker")
+        )
 
     def _signal_cron(self, number: signal.Signals) -> None:
         cron = self._running.get("cron")

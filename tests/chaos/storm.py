@@ -46,6 +46,9 @@ _TOUCHES_A_WORKER, _FEWEST_WORKERS = 250, 2
 _DAYS_AFTER = (timedelta(hours=20), timedelta(hours=20), timedelta(hours=80), timedelta(hours=80))
 # A broadcast that its guide did not confirm by then becomes a letter.
 _GUIDES_PATIENCE = timedelta(days=32)
+# By then no broadcast may lie before its guide; of what was stopped the platform has a last word.
+_TOO_LONG = timedelta(hours=80)
+_GRACE = timedelta(minutes=3)
 # Of the letters that had not arrived, one in so many is sent once more; not in a small storm.
 _AGAIN_EVERY, _AGAIN_FROM = 3, 2000
 _LETTERS_AT_ONCE = 500
@@ -62,6 +65,14 @@ _ATTEMPTS = text("SELECT coalesce(sum(attempts), 0) FROM touches")
 _WITHOUT_LETTER = text("""
     SELECT count(*) FROM touches t WHERE state = 'sending' OR (state = 'unknown'
         AND NOT EXISTS (SELECT FROM letters l WHERE l.touch_id = t.id AND l.state = 'open'))
+""")
+_BEFORE_GUIDES = text("""
+    SELECT count(*) FROM touches WHERE channel = 'wecom_broadcast' AND provider_id IS NOT NULL
+        AND state IN ('sending', 'unknown') AND retry_at IS NULL
+""")
+_STOPPED = text("""
+    SELECT count(*) FROM touches WHERE channel = 'wecom_broadcast' AND provider_id IS NOT NULL
+        AND state IN ('sending', 'unknown')
 """)
 _RULES = text("""
     SELECT reason ->> 'rule', count(*)
@@ -140,6 +151,10 @@ class Storm:
                 break
             self._jump(days)
         self._wait("the days after", self._is_drained)
+        self._jump(_TOO_LONG)
+        self._wait("broadcasts are stopped", lambda: self._read(_BEFORE_GUIDES) == [(0,)])
+        self._jump(_GRACE)
+        self._wait("broadcasts are over", lambda: self._read(_STOPPED) == [(0,)])
         self._jump(_GUIDES_PATIENCE)
         self._wait("letters are written", lambda: self._read(_WITHOUT_LETTER) == [(0,)])
 
