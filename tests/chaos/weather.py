@@ -96,7 +96,8 @@ class Weather:
     def blow(self, attempts: int) -> None:
         """Whatever is due after so many attempts to send."""
         if attempts >= self._tricks * _ATTEMPTS_A_TRICK:
-            self._tricks += 1
+            # Not made up for after a rush: tricks in store would keep a platform down for days.
+            self._tricks = attempts // _ATTEMPTS_A_TRICK + 1
             self._misbehave()
         if self._deck and time.monotonic() > self._strike_at:
             name = self._deck.popleft()
