@@ -39,6 +39,8 @@ _REST_SECONDS = 0.5
 _STOP_SECONDS = 10.0
 # Ten batches of a lane with slow calls among them, or the start of a worker on a busy machine.
 _JOB_SECONDS = 180.0
+# A worker that rests looks up once a second.
+_SUSPENDED_FOR = 2.0
 _STATES_OF_WORKERS = "rq:worker:*"
 
 
@@ -136,16 +138,25 @@ class Ground:
         self._signal_cron(signal.SIGSTOP)
         until = time.monotonic() + _JOB_SECONDS
         with Redis.from_url(self.redis_url) as redis:
-            for key in redis.scan_iter(_STATES_OF_WORKERS, _type="HASH"):
-                redis.hdel(key, "state")
-            suspend(redis)
-            queue = make_queue(redis)
-            while self._resting(redis) < WORKERS:
-                assert time.monotonic() < until, "A worker does not come to rest."
-                # Who waits for work looks up only when there is some.
-                queue.enqueue_call("time.sleep", args=(0.2,), result_ttl=0)
-                self.tend()
-                time.sleep(0.3)
+            while not self._comes_to_rest(redis, until):
+                resume(redis)
+                time.sleep(_SUSPENDED_FOR)
+
+    def _comes_to_rest(self, redis: Redis, until: float) -> bool:
+        """Whether all did. One that died on the way has left its state, so all are asked anew."""
+        deaths = self.deaths.total()
+        for key in redis.scan_iter(_STATES_OF_WORKERS, _type="HASH"):
+            redis.hdel(key, "state")
+        suspend(redis)
+        queue = make_queue(redis)
+        while self._resting(redis) < WORKERS:
+            assert time.monotonic() < until, "A worker does not come to rest."
+            # Who waits for work looks up only when there is some.
+            queue.enqueue_call("time.sleep", args=(0.2,), result_ttl=0)
+            self.tend()
+            time.sleep(0.3)
+        self.tend()
+        return self.deaths.total() == deaths
 
     def wake(self) -> None:
         """The next day begins; gives nobody the chance to sleep through it."""
@@ -186,15 +197,8 @@ class Ground:
         assert answer.is_success, answer.text
 
     def _resting(self, redis: Redis) -> int:
-        """How many of our workers rest; what one that died has left there does not count."""
         keys = redis.scan_iter(_STATES_OF_WORKERS, _type="HASH")
-        told = [redis.hmget(key, "state", "pid") for key in keys]
-        resting = {int(pid) for state, pid in told if state == b"suspended" and pid}
-        return sum(
-            process.pid in resting
-            for name, process in self._running.items()
-            if name.startswith("worker")
-        )
+        return sum(redis.hget(key, "state") == b"suspended" for key in keys)
 
     def _signal_cron(self, number: signal.Signals) -> None:
         cron = self._running.get("cron")
