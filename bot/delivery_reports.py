@@ -1,10 +1,12 @@
 """What the platform says later of a message that it took: it arrived, or it did not (design.md §9).
 
 A template message is known by the id that its call gave. The id of a notice comes only with its
-report (wechat-oa.md §6.2), and a report may overtake the answer to its call: then it is about the
-member's oldest message of that kind that has no id yet.
+report (wechat-oa.md §6.2), and a report may overtake the answer to its call. Such a report is about
+the one message of that kind to the member that has no id yet. Of several it can only be good news
+of one that the platform took: of what nobody knows, nothing is guessed.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, or_, select
@@ -32,11 +34,14 @@ def heard(session: Session, app_id: str, openid: str, report: Report, *, now: da
     """
     channel = _CHANNELS.get(report.kind)
     msgid = report.facts.get("MsgID", "")
-    touch = _touch(session, channel, app_id, openid, msgid, now) if channel and msgid else None
-    if touch is None or touch.state is TouchState.FAILED:
-        return
     said = report.facts.get("Status") or report.facts.get("ErrorCode") or ""
     failure = "" if said in _FINE else _FAILURES.get(said, "platform_failed")
+    if channel is None or not msgid:
+        return
+    likely = _likely(session, channel, app_id, openid, msgid, now)
+    touch = _meant(likely, msgid, is_good=not failure)
+    if touch is None or touch.state is TouchState.FAILED:
+        return
     tell(session, touch, provider_id=msgid, failure=failure, now=now)
 
 
@@ -57,9 +62,18 @@ def tell(
     progress.touch_settled(session, settled, now=now)
 
 
-def _touch(
+def _meant(likely: Sequence[Touch], msgid: str, *, is_good: bool) -> Touch | None:
+    """The touch of these, the oldest first, that a report is about, if that is beyond doubt."""
+    known = [touch for touch in likely if touch.provider_id == msgid]
+    if known or len(likely) == 1:
+        return [*known, *likely][0]
+    taken = [touch for touch in likely if touch.state is TouchState.SENT]
+    return taken[0] if taken and is_good else None
+
+
+def _likely(
     session: Session, channel: Channel, app_id: str, openid: str, msgid: str, now: datetime
-) -> Touch | None:
+) -> Sequence[Touch]:
     query = (
         select(Touch)
         .join(Identity, col(Identity.member_id) == Touch.member_id)
@@ -75,7 +89,6 @@ def _touch(
                 & (col(Touch.fenced_at) > now - _SPAN),
             ),
         )
-        .order_by(col(Touch.provider_id).nulls_last(), col(Touch.fenced_at))
-        .limit(1)
+        .order_by(col(Touch.fenced_at), col(Touch.id))
     )
-    return session.exec(query).first()
+    return session.exec(query).all()

@@ -49,7 +49,7 @@ def _repeat(database: Database, channels: Channels, clock: Clock) -> None:
         batch = [
             ready
             for touch in _repeatable(session, channels, now)
-            if gate.may_repeat(session, touch.id, now=now) and (ready := _ready(session, touch))
+            if gate.fence_again(session, touch.id, now=now) and (ready := _ready(session, touch))
         ]
     if not batch:
         return

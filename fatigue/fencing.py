@@ -110,9 +110,9 @@ def _passed(touch: Touch, told: Answer, policy: Policy, now: datetime) -> FenceR
     return None
 
 
-def may_repeat(session: Session, touch_id: int, *, now: datetime) -> bool:
-    """Whether an unknown touch could go out now as well: who repeats it may be the first to send
-    it. Locks the member, then the touch; changes nothing.
+def fence_again(session: Session, touch_id: int, *, now: datetime) -> bool:
+    """Whether an unknown touch may go to a platform that drops repeats once more. It counts from
+    now on, for this call may be the first to reach the member. Locks the member, then the touch.
     """
     touch = locked(session, [touch_id])[touch_id]
     if touch.state is not TouchState.UNKNOWN:
@@ -121,7 +121,10 @@ def may_repeat(session: Session, touch_id: int, *, now: datetime) -> bool:
     campaigns = [touch.campaign_id] if touch.campaign_id is not None else []
     read = facts.read(session, [touch.member_id], policy, campaign_ids=campaigns, now=now)
     found = judge(policy, read[touch.member_id], _only(touch), now, without=touch.id)
-    return found.outcome is Outcome.OPEN
+    if found.outcome is not Outcome.OPEN:
+        return False
+    touch.counted_at = now
+    return True
 
 
 def release(session: Session, touch_id: int, *, reason: str, now: datetime) -> Touch:

@@ -242,6 +242,27 @@ def test_report_about_another_message_changes_nothing(house: House, facts: dict[
     assert house.touch(touch_id).state is TouchState.SENT
 
 
+@pytest.mark.parametrize(
+    ("status", "second"),
+    [("success", Evidence.PLATFORM), ("failed:systemfailed", Evidence.EVENT)],
+)
+def test_report_that_may_be_about_several_says_nothing_of_what_nobody_knows(
+    house: House, status: str, second: Evidence
+) -> None:
+    lost = house.ask(_TEMPLATE, category=Category.SERVICE)
+    house.service.react = failing(base.LOST, is_unsure=True)
+    house.deliver(lost, {_TEMPLATE: house.service})
+    house.now += timedelta(minutes=5)
+    taken = house.ask(_TEMPLATE, category=Category.SERVICE)
+    house.service.react = lambda _out: Receipt(evidence=Evidence.EVENT)
+    house.deliver(taken, {_TEMPLATE: house.service})
+
+    _report(house, status)
+
+    assert house.touch(lost).state is TouchState.UNKNOWN
+    assert (house.touch(taken).state, house.touch(taken).evidence) == (TouchState.SENT, second)
+
+
 def test_report_that_overtakes_the_answer_is_about_the_message_that_is_out(house: House) -> None:
     """The call still waits for its answer when the event comes."""
     touch_id = house.ask(_TEMPLATE, category=Category.SERVICE)

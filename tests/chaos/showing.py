@@ -17,6 +17,7 @@ from sqlalchemy import text
 from store.db import Engine, make_engine
 from store.embedded import hold_servers
 from store.settings import Settings
+from tests.ctrl_c import hear_ctrl_c
 
 _ROOT = Path(__file__).parents[2]
 INTERRUPTED = 128 + signal.SIGINT
@@ -53,8 +54,7 @@ class Show:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # Started in the background of a shell, we would hand on that Ctrl-C is ignored.
-                preexec_fn=_hear_ctrl_c,
+                preexec_fn=hear_ctrl_c,
             )
 
     def __enter__(self) -> Self:
@@ -182,10 +182,6 @@ def _environment(var: Path) -> dict[str, str]:
     # Blank beats the .env of whoever runs the tests: these servers are always embedded ones.
     blank = {"ZHIYIN_DATABASE_URL": "", "ZHIYIN_REDIS_URL": ""}
     return {**kept, **blank, "ZHIYIN_VAR_DIR": str(var), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
-
-
-def _hear_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _command(pid: int) -> str:

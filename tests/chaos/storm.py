@@ -309,7 +309,7 @@ def arrivals(session: Session, receipts: Path) -> list[Arrival]:
 
 def _row(touch: Touch) -> Row:
     number = int(touch.key.removeprefix("storm-").partition("~")[0])
-    return Row(number, touch.state, touch.channel, touch.fenced_at)
+    return Row(number, touch.state, touch.channel, touch.fenced_at, touch.counted_at)
 
 
 def _decide(*, has_come: bool, is_again: bool) -> Callable[..., Touch]:

@@ -36,6 +36,8 @@ class Row:
     state: TouchState
     channel: Channel
     fenced_at: datetime | None
+    # Later than the fence where an unknown message was sent once more under its old id.
+    counted_at: datetime | None = None
 
 
 def complaints(
@@ -154,5 +156,10 @@ def _fenced(arrivals: Sequence[Arrival], rows: dict[int, list[Row]]) -> Iterator
 
 def _fence_of(arrival: Arrival, rows: dict[int, list[Row]]) -> datetime | None:
     """The last fence of this wish's touches that was passed before the arrival."""
-    passed = [row.fenced_at for row in rows.get(arrival.number, ()) if row.fenced_at is not None]
-    return max((fence for fence in passed if fence <= arrival.at), default=None)
+    passed = [
+        fence
+        for row in rows.get(arrival.number, ())
+        if row.fenced_at is not None
+        for fence in (row.fenced_at, row.counted_at)
+    ]
+    return max((one for one in passed if one is not None and one <= arrival.at), default=None)

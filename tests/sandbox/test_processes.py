@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.processes import Crew, CrewError, free_port
+from tests.ctrl_c import hear_ctrl_c
 
 # A hand as difficult as they come: deaf to SIGTERM, with a child in a process group of its own.
 _STUBBORN = """
@@ -138,6 +139,7 @@ def _parent(logs: Path, program: str) -> Iterator[subprocess.Popen[bytes]]:
         [sys.executable, "-c", _PARENT, str(logs), program],
         stdout=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
     assert parent.stdout is not None
     try:
