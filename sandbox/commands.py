@@ -27,11 +27,20 @@ def demo(*, once: bool, members: int | None) -> None:
     console = Console()
     try:
         stageplay.run(stageplay.Demo(settings, console, members), is_once=once)
-    except (ActorStuck, CrewError) as fault:
-        raise click.ClickException(f"{fault}\n{_STOPPED}") from fault
-    except KeyboardInterrupt:
-        console.print("Stopped: every process of the demo has ended.")
-        sys.exit(130)
+    except BaseException as fault:
+        if _is_ctrl_c(fault):
+            console.print("Stopped: every process of the demo has ended.")
+            sys.exit(130)
+        if isinstance(fault, ActorStuck | CrewError):
+            raise click.ClickException(f"{fault}\n{_STOPPED}") from fault
+        raise
+
+
+def _is_ctrl_c(fault: BaseException | None) -> bool:
+    """Whether Ctrl-C is at the bottom: where it meets a driver's cleaning up, that may fail too."""
+    while fault is not None and not isinstance(fault, KeyboardInterrupt):
+        fault = fault.__cause__ or fault.__context__
+    return fault is not None
 
 
 @click.command("sandbox")
