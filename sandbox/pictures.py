@@ -21,6 +21,7 @@ _OVERVIEW = (1600, 900)
 _PAIR = (860, 904)
 _TEMPLATES = Path(__file__).parent / "phones" / "templates"
 _PATIENCE_MILLISECONDS = 20_000
+_PAINTED_MILLISECONDS = 500
 
 
 def take(browser: Browser, product: str, sandbox: str, password: str, folder: Path) -> None:
@@ -113,6 +114,8 @@ def _member(page: Page, sandbox: str, name: str) -> tuple[bytes, bytes]:
     page.locator("a.line", has_text="@企业微信").first.click()
     page.locator(".log a[href*='picks']").first.click()
     page.frame_locator("iframe.page").locator("article.good").first.wait_for()
+    # What is there is not painted yet.
+    page.wait_for_timeout(_PAINTED_MILLISECONDS)
     picks = page.screenshot()
     page.get_by_label("关闭网页").click()
     return page.screenshot(), picks
