@@ -5,13 +5,12 @@ exact first instant when one opens; else it is withheld, and the row says by whi
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from fatigue import facts, policies, screening, touch_rows
+from fatigue import desks, facts, touch_rows
 from fatigue.asks import (
     STATES,
     Ask,
@@ -23,23 +22,15 @@ from fatigue.asks import (
     settle_verdict,
 )
 from fatigue.case import Answer, Verdict
+from fatigue.desks import Desk
 from fatigue.displacing import displace
 from fatigue.judging import answer
-from fatigue.rules import Outcome, Policy
-from fatigue.standing import Standing, reserved
+from fatigue.rules import Outcome
+from fatigue.standing import reserved
 from store.touches import Channel, Touch, TouchState
 
 LEASE_MINUTES = 15
 _OPEN = {channel: Answer(Verdict(Outcome.OPEN, channel), None) for channel in Channel}
-
-
-@dataclass(slots=True)
-class Desk:
-    """Everything that the decisions of one batch look at."""
-
-    policy: Policy
-    standings: dict[int, Standing]
-    touches: dict[str, Touch]
 
 
 def ask(session: Session, ask: Ask, *, now: datetime, lease_minutes: int = LEASE_MINUTES) -> Touch:
@@ -54,19 +45,28 @@ def ask(session: Session, ask: Ask, *, now: datetime, lease_minutes: int = LEASE
 def ask_many(
     session: Session, asks: Sequence[Ask], *, now: datetime, lease_minutes: int = LEASE_MINUTES
 ) -> list[Touch]:
-    """Decide a batch as if one by one in its order; gives the touches in that order."""
+    """Decide a batch as if one by one in its order; gives the touches in that order.
+
+    They are for reading: of a large batch the session does not know those that pass at once.
+    """
     if not asks:
         return []
-    facts.lock(session, {wish.member_id for wish in asks})
-    policy = policies.current(session)
-    plain, rest = screening.sift(session, policy, asks, now=now)
-    desk = read_desk(session, policy, rest, is_locked=True, now=now)
+    desk = desks.read(session, asks, is_locking=True, now=now)
     lease_until = now + timedelta(minutes=lease_minutes)
-    rows = [_row(wish, at_once(wish), policy.version, lease_until, now) for wish in plain]
-    _insert(session, desk, rows)
-    for wave in _waves(rest):
+    _insert(session, desk, list(_plain_rows(desk, lease_until, now)), is_kept=False)
+    for wave in _waves(desk.rest):
         _write(session, desk, [(wish, decide(desk, wish, now)) for wish in wave], lease_until, now)
     return [desk.touches[wish.key] for wish in asks]
+
+
+def _plain_rows(desk: Desk, lease_until: datetime, now: datetime) -> Iterator[dict[str, Any]]:
+    """What is open beyond doubt has one answer a channel."""
+    known: dict[Channel, dict[str, Any]] = {}
+    for wish in desk.plain:
+        channel = wish.channels[0]
+        if channel not in known:
+            known[channel] = _told(at_once(wish), desk.policy.version, lease_until, now)
+        yield facts_of(wish) | known[channel]
 
 
 def at_once(wish: Ask) -> Answer:
@@ -103,23 +103,6 @@ def due(session: Session, now: datetime, limit: int = 500) -> list[int]:
         .limit(limit)
     )
     return list(session.exec(query).all())
-
-
-def read_desk(
-    session: Session, policy: Policy, asks: Sequence[Ask], *, is_locked: bool, now: datetime
-) -> Desk:
-    """Read what the decisions of a batch look at, in a few statements however large it is."""
-    if not asks:
-        return Desk(policy, {}, {})
-    standings = facts.read(
-        session,
-        {wish.member_id for wish in asks},
-        policy,
-        campaign_ids={wish.campaign_id for wish in asks if wish.campaign_id is not None},
-        now=now,
-    )
-    known = touch_rows.find(session, [wish.key for wish in asks], is_locked=is_locked)
-    return Desk(policy, standings, known)
 
 
 def _waves(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
@@ -170,11 +153,11 @@ def _write(
     for wish, told in decided:
         touch = desk.touches.get(wish.key)
         if touch is None:
-            fresh.append(_row(wish, told, desk.policy.version, lease_until, now))
+            fresh.append(facts_of(wish) | _told(told, desk.policy.version, lease_until, now))
         else:
             settle_verdict(touch, told, desk.policy.version, lease_until, now)
     session.flush()
-    _insert(session, desk, fresh)
+    _insert(session, desk, fresh, is_kept=True)
     orders = [
         (desk.touches[wish.key], told.verdict.displaces)
         for wish, told in decided
@@ -186,13 +169,12 @@ def _write(
     desk.touches |= {touch.key: touch for touch in moved if touch.key in desk.touches}
 
 
-def _row(
-    wish: Ask, told: Answer, version: int, lease_until: datetime, now: datetime
-) -> dict[str, Any]:
+def _told(told: Answer, version: int, lease_until: datetime, now: datetime) -> dict[str, Any]:
+    """What an answer says, as columns of a touch."""
     found = told.verdict
     is_open = found.outcome is Outcome.OPEN
     is_over = found.outcome is Outcome.WITHHOLD
-    return facts_of(wish) | {
+    return {
         "channel": found.channel,
         "state": STATES[found.outcome],
         "verdict": as_json(found, version),
@@ -204,8 +186,8 @@ def _row(
     }
 
 
-def _insert(session: Session, desk: Desk, rows: Sequence[dict[str, Any]]) -> None:
-    made = touch_rows.insert(session, rows) if rows else {}
+def _insert(session: Session, desk: Desk, rows: Sequence[dict[str, Any]], *, is_kept: bool) -> None:
+    made = touch_rows.insert(session, rows, is_kept=is_kept) if rows else {}
     for row in rows:
         # Another transaction took the key for another member while we held the lock of this one, or
         # another member of this batch has it.

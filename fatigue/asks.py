@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from fatigue.case import Answer, Verdict, Violation
 from fatigue.rules import Outcome
@@ -61,8 +61,7 @@ class Ask:
             raise ValueError("wecom_app reaches guides, who get notices; members get touches.")
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """What the gate would say to one ask now; `touch_id` is a touch that has the key already."""
 
     key: str

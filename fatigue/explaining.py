@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlmodel import Session, col, or_, select
 
-from fatigue import facts, policies
+from fatigue import desks, facts
 from fatigue.asks import Ask, as_it_stands
 from fatigue.case import Verdict
 from fatigue.judging import judge
@@ -157,8 +157,7 @@ def _doors(session: Session, member_id: int, now: datetime) -> list[Door]:
         Ownership.member_id == member_id, col(Ownership.until).is_(None)
     )
     guide_id = session.exec(own_guide).first()
-    policy = policies.current(session)
-    standing = facts.read(session, [member_id], policy, now=now)[member_id]
+    policy, standings = desks.look(session, [member_id], [], now=now)
     doors = []
     for channel in _TO_MEMBERS:
         for category in Category:
@@ -170,5 +169,5 @@ def _doors(session: Session, member_id: int, now: datetime) -> list[Door]:
                 brand_id=member.brand_id,
                 guide_id=guide_id,
             )
-            doors.append(Door(channel, category, judge(policy, standing, ask, now)))
+            doors.append(Door(channel, category, judge(policy, standings[member_id], ask, now)))
     return doors

@@ -22,10 +22,13 @@ from fatigue.rules import (
     is_zone,
 )
 from fatigue.standing import Standing, landing
+from store import trips
+from store.bulk import id_array
 from store.consents import Purpose
 from store.errors import NotFound
 from store.members import IdentityChannel, MemberStatus
 from store.touches import HUMAN_PATIENCE, Category, Channel, TouchState
+from store.trips import Rows, Statement
 
 # Columns of a member's touches, each as one array: a row a touch would be eight times the rows, and
 # JSON takes the server four times as long. A reservation whose lease is over holds nothing, whether
@@ -37,7 +40,7 @@ _TOUCHES = """
         array_agg(priority)
     FROM touches
     WHERE {whose} AND state IN ('reserved', 'sending', 'sent', 'unknown')
-        AND (lease_until IS NULL OR lease_until > :now) AND {when}
+        AND (lease_until IS NULL OR lease_until > %(now)s) AND {when}
 """
 # Who has left cannot confirm a broadcast, so only friendships with guides in post count.
 _WHO = """
@@ -46,15 +49,15 @@ _WHO = """
         ARRAY(SELECT f.guide_id FROM friendships f JOIN guides g ON g.id = f.guide_id
             WHERE f.member_id = m.id AND f.until IS NULL AND g.status = 'active'),
         (SELECT json_agg(json_build_array(channel, until)) FROM suppressions
-            WHERE member_id = m.id AND lifted_at IS NULL AND (until IS NULL OR until > :now)),
+            WHERE member_id = m.id AND lifted_at IS NULL AND (until IS NULL OR until > %(now)s)),
         (SELECT json_agg(json_build_array(channel, allowance, opened_at, expires_at, template_id))
             FROM grants
-            WHERE member_id = m.id AND (expires_at IS NULL OR expires_at > :now)),
+            WHERE member_id = m.id AND (expires_at IS NULL OR expires_at > %(now)s)),
         m.mobile IS NOT NULL,
         (SELECT json_agg(json_build_array(campaign_id, channels, category, brand_id, guide_id,
                 priority, planned_from, planned_until, expires_at))
             FROM holds
-            WHERE member_id = m.id AND lifted_at IS NULL AND expires_at > :now),
+            WHERE member_id = m.id AND lifted_at IS NULL AND expires_at > %(now)s),
         consents.*, recent.*
     FROM members m JOIN brands b ON b.id = m.brand_id
     CROSS JOIN LATERAL (
@@ -62,27 +65,26 @@ _WHO = """
             array_agg(purpose), array_agg(is_granted)
         FROM consents WHERE member_id = m.id) AS consents
     CROSS JOIN LATERAL ({recent}) AS recent
-    WHERE m.id = ANY(CAST(:members AS bigint[]))
+    WHERE m.id {whom}
 """
-_STANDING = text(
-    _WHO.format(recent=_TOUCHES.format(whose="member_id = m.id", when="counted_at > :since"))
-)
+_RECENT = _TOUCHES.format(whose="member_id = m.id", when="counted_at > %(since)s")
 # Touches from before the longest window, for what counts longer: a lifetime, or an endless grant.
-_LONG_AGO = """counted_at <= :since AND (campaign_id = ANY(CAST(:campaigns AS bigint[]))
-    OR channel = ANY(CAST(:channels AS text[])))"""
+_LONG_AGO = """counted_at <= %(since)s AND (campaign_id = ANY(CAST(%(campaigns)s AS bigint[]))
+    OR channel = ANY(CAST(%(channels)s AS text[])))"""
 _EACH = """
-    SELECT wanted, older.* FROM unnest(CAST(:members AS bigint[])) AS wanted
+    SELECT wanted, older.* FROM unnest(CAST(%(members)s AS bigint[])) AS wanted
     CROSS JOIN LATERAL ({older}) AS older
 """
-_OLDER = text(_EACH.format(older=_TOUCHES.format(whose="member_id = wanted", when=_LONG_AGO)))
+_OLDER = _EACH.format(older=_TOUCHES.format(whose="member_id = wanted", when=_LONG_AGO))
 _ZONES = text("""
     SELECT m.timezone, b.timezone FROM members m JOIN brands b ON b.id = m.brand_id
     WHERE m.id = :member
 """)
-_LOCK = text("""
-    SELECT id FROM members WHERE id = ANY(CAST(:members AS bigint[])) ORDER BY id
-    FOR NO KEY UPDATE
-""")
+_LOCK = "SELECT id FROM members WHERE id {whom} ORDER BY id FOR NO KEY UPDATE"
+# Of one the server sees that it need not plan anew for each, which takes longer than to read them.
+_WHOM = {True: "= %(member)s", False: "= ANY(CAST(%(members)s AS bigint[]))"}
+_LOCKS = {is_one: _LOCK.format(whom=whom) for is_one, whom in _WHOM.items()}
+_STANDINGS = {is_one: _WHO.format(recent=_RECENT, whom=whom) for is_one, whom in _WHOM.items()}
 _CONSENT_COLUMNS = 5
 _BY_TIME_AND_ID = itemgetter(0, 1)
 _ACTIVE, _RESERVED = MemberStatus.ACTIVE.value, TouchState.RESERVED.value
@@ -101,32 +103,32 @@ def lock(session: Session, member_ids: Collection[int]) -> None:
     The key itself stays free: two transactions that each wrote a row about the member would
     otherwise wait for each other here.
     """
-    session.flush()
-    session.connection().execute(_LOCK, {"members": list(member_ids)})
+    trips.fetch(session, *locking(member_ids))
 
 
-def read(
-    session: Session,
-    member_ids: Collection[int],
-    policy: Policy,
-    *,
-    campaign_ids: Collection[int] = (),
-    now: datetime,
-) -> dict[int, Standing]:
-    """The standing of every member, with the touches of the longest window of the policy.
+def locking(member_ids: Collection[int]) -> Statement:
+    """The statement that locks members."""
+    return _LOCKS[len(member_ids) == 1], _whom(member_ids)
 
-    `campaign_ids` are those whose touches count for a lifetime. Refuses a member who is not there.
-    """
-    # What this transaction knows counts, also where it is not written yet.
-    session.flush()
-    facts = {"members": list(member_ids), "since": horizon(policy, now), "now": now}
-    found = session.connection().execute(_STANDING, facts)
-    standings = {member_id: _standing(policy, *rest) for member_id, *rest in found}
-    missing = set(member_ids) - standings.keys()
+
+def reading(member_ids: Collection[int], since: datetime, now: datetime) -> Statement:
+    """The statement that reads members, with touches since then."""
+    return _STANDINGS[len(member_ids) == 1], _whom(member_ids) | {"since": since, "now": now}
+
+
+def _whom(member_ids: Collection[int]) -> dict[str, Any]:
+    return (
+        {"members": id_array(member_ids)} if len(member_ids) != 1 else {"member": min(member_ids)}
+    )
+
+
+def standings(rows: Rows, member_ids: Collection[int], policy: Policy) -> dict[int, Standing]:
+    """What was read of these members. Refuses one who is not there."""
+    found = {member_id: _standing(policy, *rest) for member_id, *rest in rows}
+    missing = set(member_ids) - found.keys()
     if missing:
         raise NotFound(f"There is no member {min(missing)}.")
-    _read_older(session, standings, policy, campaign_ids, facts)
-    return standings
+    return found
 
 
 def zone_of(session: Session, member_id: int) -> ZoneInfo:
@@ -242,23 +244,24 @@ def _at(moment: str) -> datetime:
     return datetime.fromisoformat(moment).astimezone(UTC)
 
 
-def _read_older(
+def add_older(
     session: Session,
     standings: dict[int, Standing],
     policy: Policy,
     campaign_ids: Collection[int],
-    facts: dict[str, Any],
+    read: tuple[datetime, datetime],
 ) -> None:
+    """Add what counts although it is older than all that was `read`, from an instant until now."""
+    since, now = read
     has_lifetime = any(isinstance(rule, LifetimeCap) for rule in policy.rules)
     campaigns = list(campaign_ids) if has_lifetime else []
     # Only a grant without end can be older than the longest window.
-    is_old = any(
-        window.opened_at <= facts["since"] for row in standings.values() for window in row.windows
-    )
+    is_old = any(window.opened_at <= since for row in standings.values() for window in row.windows)
     channels = [channel.value for channel in endless(policy)] if is_old else []
     if campaigns or channels:
-        wanted = facts | {"campaigns": campaigns, "channels": channels}
-        for member_id, *columns in session.connection().execute(_OLDER, wanted):
+        facts = {"members": list(standings), "since": since, "now": now}
+        facts |= {"campaigns": campaigns, "channels": channels}
+        for member_id, *columns in trips.fetch(session, _OLDER, facts):
             standings[member_id].recent += _recent(policy, columns)
 
 

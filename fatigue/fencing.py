@@ -12,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
-from fatigue import facts, policies
+from fatigue import desks, facts
 from fatigue.asks import Ask, KeyReused, as_json, ask_of, facts_of, settle_verdict
 from fatigue.case import Answer
 from fatigue.judging import judge, wakes_at
@@ -55,29 +55,28 @@ def fence(session: Session, touch_id: int, *, now: datetime) -> Fenced:
 def fence_many(session: Session, touch_ids: Sequence[int], *, now: datetime) -> list[Fenced]:
     """`fence` for many touches, as if one by one in their order; locks members in id order."""
     touches = locked(session, touch_ids)
-    policy = policies.current(session)
     fenced: dict[int, Fenced] = {}
     waiting = [touches[touch_id] for touch_id in dict.fromkeys(touch_ids)]
     while waiting:
         # No member twice: what is fenced first counts from then on.
         wave = list({touch.member_id: touch for touch in reversed(waiting)}.values())
-        fenced |= _fence(session, policy, wave, now)
+        fenced |= _fence(session, wave, now)
         waiting = [touch for touch in waiting if touch.id not in fenced]
     return [fenced[touch_id] for touch_id in touch_ids]
 
 
-def _fence(
-    session: Session, policy: Policy, touches: Sequence[Touch], now: datetime
-) -> dict[int, Fenced]:
+def _fence(session: Session, touches: Sequence[Touch], now: datetime) -> dict[int, Fenced]:
     """Fence touches of different members."""
     over = {touch.id: why for touch in touches if (why := _why_over(touch, now))}
     ready = [touch for touch in touches if touch.id not in over]
+    fenced = {touch.id: Fenced(touch, over[touch.id]) for touch in touches if touch.id in over}
+    if not ready:
+        return fenced
     campaigns = {touch.campaign_id for touch in ready if touch.campaign_id is not None}
     members = {touch.member_id for touch in ready}
-    read = facts.read(session, members, policy, campaign_ids=campaigns, now=now) if ready else {}
-    fenced = {touch.id: Fenced(touch, over[touch.id]) for touch in touches if touch.id in over}
+    policy, standings = desks.look(session, members, campaigns, now=now)
     for touch in ready:
-        told = _asked_once_more(policy, read[touch.member_id], touch, now)
+        told = _asked_once_more(policy, standings[touch.member_id], touch, now)
         fenced[touch.id] = Fenced(touch, _passed(touch, told, policy, now))
     return fenced
 
@@ -117,10 +116,9 @@ def fence_again(session: Session, touch_id: int, *, now: datetime) -> bool:
     touch = locked(session, [touch_id])[touch_id]
     if touch.state is not TouchState.UNKNOWN:
         return False
-    policy = policies.current(session)
     campaigns = [touch.campaign_id] if touch.campaign_id is not None else []
-    read = facts.read(session, [touch.member_id], policy, campaign_ids=campaigns, now=now)
-    found = judge(policy, read[touch.member_id], _only(touch), now, without=touch.id)
+    policy, standings = desks.look(session, [touch.member_id], campaigns, now=now)
+    found = judge(policy, standings[touch.member_id], _only(touch), now, without=touch.id)
     if found.outcome is not Outcome.OPEN:
         return False
     touch.counted_at = now
@@ -204,10 +202,9 @@ def _only(touch: Touch) -> Ask:
 def _recorded(
     session: Session, ask: Ask, channel: Channel, sent_at: datetime, now: datetime
 ) -> Touch:
-    policy = policies.current(session)
     campaigns = [ask.campaign_id] if ask.campaign_id is not None else []
-    read = facts.read(session, [ask.member_id], policy, campaign_ids=campaigns, now=now)
-    found = judge(policy, read[ask.member_id], replace(ask, channels=(channel,)), sent_at)
+    policy, standings = desks.look(session, [ask.member_id], campaigns, now=now)
+    found = judge(policy, standings[ask.member_id], replace(ask, channels=(channel,)), sent_at)
     return Touch(
         **facts_of(ask),
         channel=channel,

@@ -7,10 +7,11 @@ from itertools import count as numbers_from
 
 from sqlmodel import Session
 
-from fatigue import policies, screening
-from fatigue.asking import Desk, at_once, count, decide, read_desk
+from fatigue import desks
+from fatigue.asking import at_once, count, decide
 from fatigue.asks import Ask, Forecast, as_it_stands, ask_of
 from fatigue.case import FIRST_IMAGINED, Answer
+from fatigue.desks import Desk
 from fatigue.judging import Gone, given_way
 from fatigue.rules import Outcome
 
@@ -30,14 +31,12 @@ def dry_run(session: Session, asks: Sequence[Ask], *, now: datetime) -> list[For
     """What `ask_many` would answer at `now`, any date, to all that is known today."""
     if not asks:
         return []
-    policy = policies.current(session)
-    plain, rest = screening.sift(session, policy, asks, now=now)
-    desk = read_desk(session, policy, rest, is_locked=False, now=now)
+    desk = desks.read(session, asks, is_locking=False, now=now)
     known = {one.id: Gone(one.id, ask_of(one), one.asked_at) for one in desk.touches.values()}
     run = _Run(desk, now, known)
-    for wish in plain:
+    for wish in desk.plain:
         run.forecasts[wish.key] = Forecast(wish.key, wish.member_id, at_once(wish).verdict)
-    for wish in rest:
+    for wish in desk.rest:
         if wish.key not in run.forecasts:
             run.forecasts[wish.key] = _forecast(run, wish)
     return [run.forecasts[wish.key] for wish in asks]

@@ -10,7 +10,6 @@ from datetime import datetime, time
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, col, select
 
@@ -30,15 +29,19 @@ from fatigue.rules import (
     Rule,
     Selector,
 )
+from store import trips
 from store.policies import Policy as PolicyRow
 from store.touches import Category, Channel
+from store.trips import Rows, Statement
 
 __all__ = [
     "DEFAULT",
     "DEFAULT_RULES",
+    "NEWEST",
     "bands_from_json",
     "bands_to_json",
     "current",
+    "in_force",
     "publish",
     "rules_from_json",
     "rules_to_json",
@@ -47,16 +50,23 @@ __all__ = [
 ]
 
 DEFAULT = Policy(1, DEFAULT_RULES)
-_NEWEST = text("""
+NEWEST: Statement = (
+    """
     SELECT version, CAST(rules AS text) AS rules, CAST(bands AS text) AS bands
     FROM policies ORDER BY version DESC LIMIT 1
-""")
+    """,
+    {},
+)
 
 
 def current(session: Session) -> Policy:
     """The policy in force; version 1 is `DEFAULT` as long as no row was written."""
-    row = session.connection().execute(_NEWEST).first()
-    return DEFAULT if row is None else _policy(*row)
+    return in_force(trips.fetch(session, *NEWEST))
+
+
+def in_force(rows: Rows) -> Policy:
+    """The policy that `NEWEST` gave."""
+    return _policy(*rows[0]) if rows else DEFAULT
 
 
 @lru_cache(maxsize=32)

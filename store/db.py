@@ -2,14 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from select import POLLIN, poll
+from time import monotonic
 from typing import Any
 
-from sqlalchemy import Engine, create_engine
+import psycopg
+from sqlalchemy import Engine, PoolProxiedConnection, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
 __all__ = ["Database", "Engine", "Session", "make_engine", "on_commit"]
 
 _PENDING = "zhiyin_after_commit"
+# A connection that rested longer is asked whether it lives: a firewall may have forgotten it.
+_LONG_REST = 30.0
 
 
 def make_engine(url: str, *, pool_size: int = 10, echo: bool = False) -> Engine:
@@ -17,14 +24,52 @@ def make_engine(url: str, *, pool_size: int = 10, echo: bool = False) -> Engine:
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     # Parameters are people's names, mobiles and codes: no error text may show them.
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_pre_ping=True,
+        # The one that was used last knows its statements.
+        pool_use_lifo=True,
         echo=echo,
         hide_parameters=True,
     )
+    event.listen(engine, "checkin", _note_rest)
+    event.listen(engine, "checkout", _refuse_dead)
+    return engine
+
+
+def _note_rest(_raw: psycopg.Connection | None, entry: ConnectionPoolEntry) -> None:
+    entry.info["rests_since"] = monotonic()
+
+
+def _refuse_dead(
+    raw: psycopg.Connection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """Have the pool make new connections where the server has hung up on this one.
+
+    A look at the socket tells, without the trip to the server that a ping takes.
+    """
+    rested = monotonic() - entry.info.get("rests_since", monotonic())
+    if not (_is_silent(raw) if rested < _LONG_REST else _answers(raw)):
+        raise InvalidatePoolError
+
+
+def _is_silent(raw: psycopg.Connection) -> bool:
+    """A server that is well says nothing unasked."""
+    if raw.closed:
+        return False
+    line = poll()
+    line.register(raw.fileno(), POLLIN)
+    return not line.poll(0)
+
+
+def _answers(raw: psycopg.Connection) -> bool:
+    try:
+        raw.execute("")
+        raw.rollback()
+    except psycopg.Error:
+        return False
+    return True
 
 
 def on_commit(session: Session, item: Any) -> None:

@@ -114,12 +114,7 @@ class Touch(SQLModel, table=True):
         one_of("channel", Channel, "touches"),
         one_of("category", Category, "touches"),
         one_of("evidence", Evidence, "touches"),
-        Index(
-            "ix_touches_counted",
-            "member_id",
-            "counted_at",
-            postgresql_where="state IN ('reserved', 'sending', 'sent', 'unknown')",
-        ),
+        Index("ix_touches_member", "member_id", "counted_at"),
         Index("ix_touches_asked", "asked_at", postgresql_using="brin"),
         Index("ix_touches_reserved", "id", postgresql_where="state = 'reserved'"),
         Index(
@@ -137,7 +132,7 @@ class Touch(SQLModel, table=True):
     )
     id: int = big_key()
     key: str = Field(unique=True)
-    member_id: int = link("members.id")
+    member_id: int = link("members.id", index=False)
     channels: list[Any] = json_column(default_factory=list)
     channel: Channel = status(Channel)
     category: Category = status(Category)

@@ -198,15 +198,15 @@ def _take_guards_away() -> None:
     Each of the two guards alone keeps the caps: whoever is reserved last sees all others at the
     fence. So both must go before anything goes wrong.
     """
-    read = facts.read
+    standings = facts.standings
 
-    def slow(*args: Any, **known: Any) -> Any:
-        found = read(*args, **known)
+    def slow(*args: Any) -> Any:
+        found = standings(*args)
         time.sleep(_TICK - time.time() % _TICK)
         return found
 
-    facts.lock = lambda *_: None
-    facts.read = slow
+    facts.locking = lambda _: ("SELECT 1", {})  # type: ignore[assignment]  # taken away
+    facts.standings = slow  # type: ignore[assignment]  # held up
     fencing.judge = _let_through  # type: ignore[attr-defined, assignment]  # taken away
 
 

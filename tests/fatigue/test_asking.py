@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlalchemy import event
 from sqlmodel import Session, select
 
 from fatigue import gate, policies, screening
 from fatigue.gate import Ask, KeyReused, Outcome
-from fatigue.rules import LifetimeCap
+from fatigue.rules import LifetimeCap, RollingCap
 from store.consents import Consent, Purpose, Suppression
 from store.errors import NotFound
 from store.members import Identity, Member, MemberStatus
@@ -26,6 +25,7 @@ from tests.fatigue.people import (
     an_ask,
     consent_to_all,
 )
+from tests.queries import counted
 from tests.times import at
 
 _SECOND = timedelta(seconds=1)
@@ -322,6 +322,35 @@ def test_lifetime_cap_counts_touches_older_than_every_window(
     assert other.state is TouchState.RESERVED
 
 
+def test_a_policy_that_looks_further_back_than_the_usual_one_is_heeded(
+    session: Session, now: datetime
+) -> None:
+    rule = RollingCap(name="quarter", source="test", cap=1, seconds=90 * 86_400)
+    policies.publish(session, [rule], author="hq", now=now)
+    li = a_member(session, now=now)
+    then, channel = now - timedelta(days=80), Channel.WECOM_BROADCAST
+    gate.record(session, an_ask(session, li), channel=channel, sent_at=then, now=now)
+
+    touch = gate.ask(session, an_ask(session, li), now=now)
+
+    assert (touch.state, rules_of(touch)) == (TouchState.ASKED, ["quarter"])
+
+
+def test_a_touch_that_counts_for_a_lifetime_and_is_not_old_counts_once(
+    session: Session, now: datetime
+) -> None:
+    rule = LifetimeCap(name="twice", source="test", cap=2)
+    policies.publish(session, [rule], author="hq", now=now)
+    li, campaign = a_member(session, now=now), a_campaign(session, now=now)
+    then, channel = now - timedelta(days=20), Channel.WECOM_BROADCAST
+    first, second = (an_ask(session, li, campaign_id=campaign.id) for _ in range(2))
+    gate.record(session, first, channel=channel, sent_at=then, now=now)
+
+    touch = gate.ask(session, second, now=now)
+
+    assert touch.state is TouchState.RESERVED
+
+
 def test_touches_of_merged_members_count_together(session: Session, now: datetime) -> None:
     li, same_li = a_member(session, now=now), a_member(session, now=now)
     ask = an_ask(session, same_li)
@@ -414,11 +443,9 @@ def _answers(session: Session, how: str, asks: list[Ask], now: datetime) -> list
 def test_dry_run_writes_nothing_and_takes_no_lock(session: Session, now: datetime) -> None:
     asks = [an_ask(session, a_member(session, now=now)) for _ in range(3)]
     session.flush()
-    statements: list[str] = []
-    connection = session.connection()
-    event.listen(connection, "before_cursor_execute", lambda *facts: statements.append(facts[2]))
 
-    gate.dry_run(session, asks, now=now)
+    with counted(session.connection()) as statements:
+        gate.dry_run(session, asks, now=now)
 
     assert {statement.split()[0] for statement in statements} == {"SELECT"}
     assert [statement for statement in statements if " FOR " in statement] == []
@@ -442,14 +469,8 @@ def test_batch_reads_as_often_for_ten_members_as_for_one(session: Session, now: 
     for size in (1, 10):
         asks = [an_ask(session, a_member(session, now=now)) for _ in range(size)]
         session.flush()
-        statements: list[str] = []
-
-        def note(*facts: Any, seen: list[str] = statements) -> None:
-            seen.append(facts[2])
-
-        event.listen(session.connection(), "before_cursor_execute", note)
-        gate.ask_many(session, asks, now=now)
-        event.remove(session.connection(), "before_cursor_execute", note)
+        with counted(session.connection()) as statements:
+            gate.ask_many(session, asks, now=now)
         counts.append(len(statements))
         inserts = [statement for statement in statements if statement.startswith("INSERT")]
         assert len(inserts) == 1

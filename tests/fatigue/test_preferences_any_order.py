@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session
 
-from fatigue import facts, policies, preferences
+from fatigue import desks, preferences
 from fatigue.gate import Outcome
 from fatigue.standing import question
 from fatigue.verdict import verdict
@@ -63,14 +63,13 @@ _STATEMENTS = st.lists(
 
 def _verdicts(session: Session, li: Member, now: datetime) -> dict[tuple[Channel, Category], int]:
     """What each ask alone would come to; in one dry run they would count each other."""
-    policy = policies.current(session)
-    standing = facts.read(session, [li.id], policy, now=now)[li.id]
+    policy, standings = desks.look(session, [li.id], [], now=now)
     found = {}
     for channel in TO_MEMBERS:
         for category in Category:
             wish = an_ask(session, li, channels=(channel,), category=category)
-            asked = question(policy, standing, wish, channel, now)
-            outcome = verdict(policy, standing.recent, asked, now).outcome
+            asked = question(policy, standings[li.id], wish, channel, now)
+            outcome = verdict(policy, standings[li.id].recent, asked, now).outcome
             found[channel, category] = _STRICTNESS[outcome]
     return found
 

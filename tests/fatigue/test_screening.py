@@ -27,6 +27,7 @@ from fatigue.rules import (
     Selector,
 )
 from fatigue.screening import sift
+from store import trips
 from store.consents import Suppression
 from store.touches import Category, Channel, Touch, TouchState
 from tests.fatigue.people import a_campaign, a_house, a_member, an_ask
@@ -112,6 +113,16 @@ def test_plain_members_pass_and_the_others_do_not(session: Session, now: datetim
     assert _plain(session, asks, now) == asks[:1]
 
 
+def test_many_are_looked_at_in_parts(
+    session: Session, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screening, "_MOST", 2)
+    members = [a_member(session, now=now, friend=n != 2) for n in range(5)]
+    asks = [an_ask(session, member) for member in members]
+
+    assert _plain(session, asks, now) == [*asks[:2], *asks[3:]]
+
+
 def test_whoever_something_is_held_for_does_not_pass(session: Session, now: datetime) -> None:
     asks = [an_ask(session, a_member(session, now=now))]
     plan = Plan(
@@ -185,5 +196,8 @@ def _tell(
 
 def _alone(session: Session, policy: Policy, wish: Ask, now: datetime) -> Verdict:
     campaigns = [] if wish.campaign_id is None else [wish.campaign_id]
-    read = facts.read(session, [wish.member_id], policy, campaign_ids=campaigns, now=now)
-    return judge(policy, read[wish.member_id], wish, now)
+    since = facts.horizon(policy, now)
+    rows = trips.fetch(session, *facts.reading([wish.member_id], since, now))
+    standings = facts.standings(rows, [wish.member_id], policy)
+    facts.add_older(session, standings, policy, campaigns, (since, now))
+    return judge(policy, standings[wish.member_id], wish, now)

@@ -61,8 +61,8 @@ def test_without_the_members_lock_both_win(
 ) -> None:
     """The same race with the lock taken away: each has read the member before the other wrote."""
     prepared = a_low_reservation(fresh_database, now)
-    monkeypatch.setattr(facts, "lock", lambda *_: None)
-    monkeypatch.setattr(facts, "read", waiting(2, facts.read))
+    monkeypatch.setattr(facts, "locking", lambda *_: ("SELECT 1", {}))
+    monkeypatch.setattr(facts, "standings", waiting(2, facts.standings))
 
     states = race_at_the_fence(fresh_database, *prepared, now)
 

@@ -62,7 +62,7 @@ def test_without_the_members_lock_every_asker_gets_the_only_slot(
 ) -> None:
     """The same race with the lock taken away: what the test above would see if it did not hold."""
     asks = asks_for_one_member(fresh_database, now)
-    monkeypatch.setattr(facts, "lock", lambda *_: None)
+    monkeypatch.setattr(facts, "locking", lambda *_: ("SELECT 1", {}))
     decided = Barrier(_ASKERS)
 
     def asking(ask: Ask) -> Callable[[], TouchState]:
