@@ -1,4 +1,7 @@
-"""Questions that only read, of many people at once: who asks, and what they were answered."""
+"""Questions that only read, of many people at once: who asks, and what they were answered.
+
+What is told to the database is given as statements, so that the asker can send several at once.
+"""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -6,10 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session
-
-from store import trips
 from store.grants import TERMS, Trigger
+from store.trips import Rows, Statement
 
 # A trip to the database costs more than what it does there, so each of the two does all it can.
 # Who is in the middle of a talk, or whose next word answers a care task, is no mere asker.
@@ -23,6 +24,16 @@ _ASKERS = """
       AND NOT EXISTS (SELECT FROM care_tasks t
                       WHERE t.member_id = i.member_id AND t.sent_at > %(answers_since)s
                         AND t.state IN ('sent', 'delivered'))
+"""
+_MEMBERS = """
+    WITH wanted AS (SELECT unnest(CAST(%(members)s AS bigint[])) AS member_id)
+"""
+_BEHIND = """
+    WITH wanted AS (
+        SELECT DISTINCT member_id FROM identities
+        WHERE channel = 'wechat' AND account = %(account)s
+          AND outside_id = ANY(CAST(%(outside_ids)s AS text[]))
+    )
 """
 # In the order of their ids: two processes with the same messages never wait in a ring.
 _KEEP = """
@@ -49,6 +60,8 @@ _KEEP = """
     )
     SELECT platform_id FROM heard
 """
+# A relation `wanted(member_id)` that a statement begins with, and its facts.
+Wanted = Statement
 # Whoever is locked for longer keeps nobody else waiting.
 _WAIT = "200ms"
 
@@ -84,15 +97,20 @@ class Answered:
         }
 
 
-def askers(
-    session: Session,
-    account: str,
-    openids: Collection[str],
-    *,
-    answers_since: datetime,
-    now: datetime,
-) -> dict[str, Asker]:
-    """The people who are known under these openids and only ask.
+def these(member_ids: Collection[int]) -> Wanted:
+    """Members, by their ids."""
+    return _MEMBERS, {"members": list(member_ids)}
+
+
+def behind(account: str, openids: Collection[str]) -> Wanted:
+    """Members, by the openids they are known under."""
+    return _BEHIND, {"account": account, "outside_ids": list(openids)}
+
+
+def seeking(
+    account: str, openids: Collection[str], *, answers_since: datetime, now: datetime
+) -> Statement:
+    """Ask for the people who are known under these openids and only ask.
 
     Not those in the middle of a talk, nor those who were reached by a care task since
     `answers_since` and have not answered. From here on nothing waits long for a lock.
@@ -104,18 +122,17 @@ def askers(
         "now": now,
         "wait": _WAIT,
     }
-    found = trips.fetch(session, _ASKERS, facts)
-    return {openid: Asker(identity_id, member_id) for openid, identity_id, member_id in found}
+    return _ASKERS, facts
 
 
-def keep(
-    session: Session,
-    account: tuple[int, str],
-    questions: Sequence[Answered],
-    *,
-    took_ms: float,
-    now: datetime,
-) -> set[str]:
+def askers(rows: Rows) -> dict[str, Asker]:
+    """Who asks, by openid, from the rows of `seeking`."""
+    return {openid: Asker(identity_id, member_id) for openid, identity_id, member_id in rows}
+
+
+def keeping(
+    account: tuple[int, str], questions: Sequence[Answered], *, took_ms: float, now: datetime
+) -> Statement:
     """Write the questions down with their replies, and open what they open.
 
     `account` is its id and its app id. Gives the platform ids of those that were heard first now.
@@ -128,4 +145,4 @@ def keep(
         "took_ms": took_ms,
         "now": now,
     }
-    return {platform_id for (platform_id,) in trips.fetch(session, _KEEP, facts)}
+    return _KEEP, facts

@@ -1,23 +1,22 @@
 """Points: the balance, what expires soon, the last movements."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
-
-from sqlmodel import Session
 
 from bot.glances import Glance
 from bot.messages import Answer, Reply, Turn
 from content.messages import MessageKind, render
 from content.phrases import POINTS_LABELS
 from store import points_overview
+from store.asking import Wanted
 from store.points_overview import Overview
+from store.trips import Statement
 
 # Two months leave time for a visit; a nearer horizon would be too late for most shoppers.
 _SOON = timedelta(days=60)
 
 
-def _read(session: Session, member_ids: Collection[int], now: datetime) -> dict[int, Overview]:
-    return points_overview.read(session, member_ids, before=now + _SOON, now=now)
+def _asks(wanted: Wanted, now: datetime) -> Statement:
+    return points_overview.reading(wanted, before=now + _SOON, now=now)
 
 
 def _say(turn: Turn, overview: Overview, now: datetime) -> Answer:
@@ -37,4 +36,4 @@ def _say(turn: Turn, overview: Overview, now: datetime) -> Answer:
 
 
 # What the member has.
-show = Glance(_read, _say)
+show = Glance(_asks, points_overview.overviews, _say)

@@ -10,21 +10,27 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from psycopg.errors import LockNotAvailable
-from sqlmodel import Session
 
 from bot import answers
 from bot.glances import Glance
 from bot.inbox import Desk
-from bot.messages import Answer, Menu, Text, Turn
+from bot.messages import Menu, Text, Turn
+from bot.router import Handler
 from bot.wechat.inbound import handler_of
 from bot.wechat.push import Push, sealed
 from bot.wechat.windows import trigger_of
 from guide_tasks import progress
-from store import asking
+from store import asking, bare
 from store.asking import Answered, Asker
+from store.bare import Bare
+
+# People say the same again and again; which route it takes depends on the words alone.
+_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Question:
 class _Asked:
     question: Question
     turn: Turn
+    view: Any
 
 
 def question_in(desk: Desk, push: Push) -> Question | None:
@@ -51,65 +58,72 @@ def question_in(desk: Desk, push: Push) -> Question | None:
     message = push.said.message
     if not isinstance(message, Text | Menu):
         return None
-    handler = handler_of(_turn(desk, message, Asker(0, 0)))
+    handler = _handler(message, desk.zone)
     return Question(push, handler) if isinstance(handler, Glance) else None
 
 
 def answer_many(desk: Desk, questions: Sequence[Question], *, now: datetime) -> list[str | None]:
     """The answers to questions to one account, in their order; None has to take the usual way."""
     try:
-        with desk.database.transaction() as session:
-            replies = _replies(session, desk, questions, now)
+        with bare.transaction(desk.database) as trip:
+            replies = _replies(trip, desk, questions, now)
     except LockNotAvailable:
         return [None] * len(questions)
     return [_spoken(desk, one, replies, now) for one in questions]
 
 
 def _replies(
-    session: Session, desk: Desk, questions: Sequence[Question], now: datetime
+    trip: Bare, desk: Desk, questions: Sequence[Question], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """The kept replies by platform id, of the pushes that were answered here."""
     started = time.perf_counter()
-    asked = _asked(session, desk, questions, now)
-    said = _answers(session, asked, now)
-    replies = {key: answers.kept(words, desk.secret_key, now=now) for key, words in said.items()}
-    heard = [_answered(asked[key], reply) for key, reply in replies.items()]
+    replies, heard = {}, []
+    for key, one in _asked(trip, desk, questions, now).items():
+        words = one.question.glance.say(one.turn, one.view, now)
+        replies[key] = answers.kept(words, desk.secret_key, now=now)
+        heard.append(_answered(one, replies[key]))
     if not heard:
         return {}
     account = questions[0].push.account
     took_ms = round((time.perf_counter() - started) * 1000, 3)
     door = account.account_id, account.app_id
-    kept = asking.keep(session, door, heard, took_ms=took_ms, now=now)
-    return {key: replies[key] for key in kept}
+    kept = trip.fetch_and_commit(asking.keeping(door, heard, took_ms=took_ms, now=now))
+    return {key: replies[key] for (key,) in kept}
 
 
 def _asked(
-    session: Session, desk: Desk, questions: Sequence[Question], now: datetime
+    trip: Bare, desk: Desk, questions: Sequence[Question], now: datetime
 ) -> dict[str, _Asked]:
-    """The questions that are answered here; the same one twice is one."""
-    openids = {one.push.said.sender for one in questions}
-    app_id, since = questions[0].push.account.app_id, now - progress.REPLY_WINDOW
-    known = asking.askers(session, app_id, openids, answers_since=since, now=now)
+    """The questions that are answered here, with what they ask for; the same one twice is one."""
+    known, views = _read(trip, questions, now)
     asked = {}
     for one in questions:
-        asker, message = known.get(one.push.said.sender), one.push.said.message
+        message, asker = one.push.said.message, known.get(one.push.said.sender)
         assert isinstance(message, Text | Menu)
-        if asker is not None:
-            asked[one.key] = _Asked(one, _turn(desk, message, asker))
+        # A merge between the two looks takes the member away: the usual way knows where to.
+        if asker is not None and asker.member_id in views[one.glance]:
+            turn = _turn(desk, message, asker)
+            asked[one.key] = _Asked(one, turn, views[one.glance][asker.member_id])
     return asked
 
 
-def _answers(session: Session, asked: Mapping[str, _Asked], now: datetime) -> dict[str, Answer]:
-    """One read for each kind of question, then pure words."""
-    members: dict[Glance[Any], set[int]] = defaultdict(set)
-    for one in asked.values():
-        members[one.question.glance].add(one.turn.member_id)
-    views = {glance: glance.read(session, ids, now) for glance, ids in members.items()}
-    said = {}
-    for key, one in asked.items():
-        glance = one.question.glance
-        said[key] = glance.say(one.turn, views[glance][one.turn.member_id], now)
-    return said
+def _read(
+    trip: Bare, questions: Sequence[Question], now: datetime
+) -> tuple[dict[str, Asker], dict[Glance[Any], Mapping[int, Any]]]:
+    """Who asks, and for each kind of question what those who ask it see, by member."""
+    app_id = questions[0].push.account.app_id
+    openids: dict[Glance[Any], set[str]] = defaultdict(set)
+    for one in questions:
+        openids[one.glance].add(one.push.said.sender)
+    everybody, since = set[str]().union(*openids.values()), now - progress.REPLY_WINDOW
+    who, *found = trip.fetch_each(
+        [
+            asking.seeking(app_id, everybody, answers_since=since, now=now),
+            *(glance.asks(asking.behind(app_id, ids), now) for glance, ids in openids.items()),
+        ]
+    )
+    views = {glance: glance.views(rows) for glance, rows in zip(openids, found, strict=True)}
+    return asking.askers(who), views
 
 
 def _answered(one: _Asked, reply: Mapping[str, Any]) -> Answered:
@@ -118,6 +132,13 @@ def _answered(one: _Asked, reply: Mapping[str, Any]) -> Answered:
     return Answered(
         said.platform_id, said.sender, one.turn.member_id, said.kind, said.payload, reply, opens
     )
+
+
+@lru_cache(_REMEMBERED)
+def _handler(message: Text | Menu, zone: ZoneInfo) -> Handler:
+    """Who answers this to somebody who is in the middle of nothing."""
+    nobody = Turn(message=message, member_id=0, identity_id=0, public_url="", zone=zone)
+    return handler_of(nobody)
 
 
 def _turn(desk: Desk, message: Text | Menu, asker: Asker) -> Turn:

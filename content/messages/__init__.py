@@ -2,9 +2,10 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 
 class MessageKind(StrEnum):
@@ -83,4 +84,12 @@ _TEXTS.filters.update(day=_day, moment=_moment, yuan=_yuan)
 
 def render(kind: MessageKind, **facts: object) -> str:
     """The text of a reply."""
-    return _TEXTS.get_template(f"{kind}.txt").render(facts).strip()
+    return _template(kind).render(facts).strip()
+
+
+@cache
+def _template(kind: MessageKind) -> Template:
+    template = _TEXTS.get_template(f"{kind}.txt")
+    # As a plain dict: Jinja copies its chain of maps for each text, which costs more than the text.
+    template.globals = dict(template.globals)
+    return template

@@ -22,7 +22,7 @@ from store.letters import Letter
 from store.organisation import Brand
 from store.touches import Evidence, Touch, TouchState
 from tests.bot.delivering import BROADCAST, House, failing, the_member_li
-from tests.web.queries import counted
+from tests.queries import counted
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ def test_three_are_fenced_and_addressed_in_as_many_statements_as_one(house: Hous
     counts = []
     for numbers in ([101], [102, 103, 104]):
         ids = [ask_other(house, number) for number in numbers]
-        with counted(house.database) as statements, house.database.transaction() as session:
+        with counted(house.database.engine) as statements, house.database.transaction() as session:
             assert len(delivery._fenced(session, ids, house.now)) == len(ids)
         counts.append(len(statements))
 
