@@ -4,7 +4,7 @@ A departure is said by a person or shown by WeCom's list of customers without a 
 first moment the guide sees nothing and nobody is given to them.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel, col, select
@@ -16,6 +16,9 @@ from store.db import Session
 from store.errors import NotAllowed
 from store.jobs import Job, after_commit
 from store.organisation import Guide, GuideStatus, Shop
+
+# So long it may take until we know that somebody has left.
+_UNNOTICED = timedelta(days=7)
 
 
 class Departure(SQLModel, table=True):
@@ -55,7 +58,7 @@ def begin(
     session: Session, guide_id: int, *, successor_id: int | None, actor: str, now: datetime
 ) -> Departure:
     """The guide leaves now. A repeat gives the departure that is under way, or is over."""
-    guide = session.get_one(Guide, guide_id, with_for_update=True, populate_existing=True)
+    guide = _locked(session, guide_id)
     known = of_guide(session, guide_id)
     if known is not None and guide.status is GuideStatus.LEFT:
         return known
@@ -98,9 +101,23 @@ def owned(session: Session, guide_id: int, *, limit: int) -> list[int]:
 
 
 def unplanned(session: Session, departure: Departure, *, limit: int) -> list[int]:
-    """Living contacts of the guide that have not been looked at yet, in the order of their ids."""
-    facts = {"guide": departure.guide_id, "after": departure.last_contact_id, "limit": limit}
+    """Contacts of the guide that have not been looked at yet, in the order of their ids.
+
+    Once a guide has left, WeCom shows their contacts no more, also before we know of it. So those
+    that it stopped to show of late count as well.
+    """
+    facts = {
+        "guide": departure.guide_id,
+        "after": departure.last_contact_id,
+        "since": departure.began_at - _UNNOTICED,
+        "limit": limit,
+    }
     return list(session.execute(_UNPLANNED, facts).scalars())
+
+
+def _locked(session: Session, guide_id: int) -> Guide:
+    """The guide's row, which whoever gives somebody to them locks, too."""
+    return session.get_one(Guide, guide_id, with_for_update=True, populate_existing=True)
 
 
 def _check_successor(session: Session, guide: Guide, successor_id: int) -> None:
@@ -117,6 +134,7 @@ ORDER BY member_id LIMIT :limit
 """)
 _UNPLANNED = text("""
 SELECT id FROM contacts
-WHERE guide_id = :guide AND id > :after AND changed_at IS NOT NULL AND ended_by IS NULL
+WHERE guide_id = :guide AND id > :after AND changed_at IS NOT NULL
+AND (ended_by IS NULL OR (ended_by = 'platform' AND changed_at > :since))
 ORDER BY id LIMIT :limit
 """)

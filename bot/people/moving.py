@@ -125,7 +125,8 @@ def _fenced(session: Session, giver_id: int, now: datetime) -> _Batch | None:
 def _obstacle(row: Transfer, contact: Contact, taker: Guide, moved: int) -> str:
     if taker.status is not GuideStatus.ACTIVE:
         return "taker_left"
-    if contact.ended_by is not None:
+    # Of who has left WeCom shows no contact; whether there is one to hand on, it answers itself.
+    if contact.ended_by is not None and not (row.has_left and contact.ended_by is EndedBy.PLATFORM):
         return "no_contact"
     if moved >= MOST:
         return transfers.TOO_OFTEN

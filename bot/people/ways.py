@@ -1,14 +1,16 @@
 """Codes behind which guides stand in WeCom: made, and kept up as guides come and go.
 
 A printed code lives longer than a guide's post. The code of who has left leads to the successor,
-the code of a shop to whoever works there now (wecom.md §4.1).
+the code of a shop to whoever works there now (wecom.md §4.1). Where nobody does, somebody who leads
+stands in, until somebody begins there.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import case, text
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot import scenes as packing
 from bot.calls import ApiError
@@ -21,7 +23,7 @@ from bot.wecom.contact_ways import MOST_GUIDES, MadeWay
 from store import departures, directory, scenes
 from store.accounts import Account
 from store.db import Database
-from store.organisation import Guide, GuideRole, GuideStatus
+from store.organisation import Guide, GuideRole, GuideStatus, Shop
 from store.scene_subjects import SceneKind
 from store.scenes import Scene
 
@@ -49,10 +51,11 @@ def maker(clients: WecomClients) -> Maker:
 
 
 def behind(session: Session, scene: Scene) -> list[str]:
-    """Who is to stand behind a code now: the guide or the successor, or the shop's guides."""
+    """Who is to stand behind a code now: the guide or an heir, the shop's guides, or a leader."""
     if scene.kind is SceneKind.SHOP:
         assert scene.shop_id is not None
-        return [guide.userid for guide in _of_shop(session, scene.shop_id)][:MOST_GUIDES]
+        found = _of_shop(session, scene.shop_id) or _leaders(session, scene.shop_id)[:1]
+        return [guide.userid for guide in found][:MOST_GUIDES]
     assert scene.guide_id is not None
     guide = session.get_one(Guide, scene.guide_id)
     heir = guide if guide.status is GuideStatus.ACTIVE else _heir(session, guide)
@@ -72,26 +75,48 @@ def renew_due(database: Database, *, now: datetime) -> int:
 
 
 def _heir(session: Session, guide: Guide) -> Guide | None:
-    """Who takes the code of a guide who has left: the successor, else a colleague of the shop."""
+    """Who takes the code of a guide who has left: the successor, a colleague, or a leader."""
     departure = departures.of_guide(session, guide.id)
     successor = departure.successor_id if departure is not None else None
     if successor is not None:
         heir = session.get_one(Guide, successor)
         if heir.status is GuideStatus.ACTIVE:
             return heir
-    colleagues = _of_shop(session, guide.shop_id)
-    return colleagues[0] if colleagues else None
+    found = _of_shop(session, guide.shop_id) or _leaders(session, guide.shop_id)
+    return found[0] if found else None
 
 
 def _of_shop(session: Session, shop_id: int) -> Sequence[Guide]:
     """Guides in post of a shop whom the directory shows; the longest there come first."""
+    query = _shown().where(Guide.shop_id == shop_id)
+    query = query.where(col(Guide.role).in_((GuideRole.GUIDE, GuideRole.MANAGER)))
+    return session.exec(query.order_by(col(Guide.id))).all()
+
+
+def _leaders(session: Session, shop_id: int) -> Sequence[Guide]:
+    """Who leads in the brand of a shop without guides, the nearest first: who leads its region, a
+    manager there, HQ, and whoever leads elsewhere.
+    """
+    shop = session.get_one(Shop, shop_id)
+    is_near = col(Shop.region_id).is_not(None) & (col(Shop.region_id) == shop.region_id)
+    query = _shown().join(Shop, col(Shop.id) == Guide.shop_id)
+    query = query.where(Shop.brand_id == shop.brand_id, Guide.role != GuideRole.GUIDE)
+    nearness = case(
+        (is_near & (col(Guide.role) == GuideRole.REGION), 0),
+        (is_near & (col(Guide.role) == GuideRole.MANAGER), 1),
+        (col(Guide.role) == GuideRole.HQ, 2),
+        else_=3,
+    )
+    return session.exec(query.order_by(nearness, col(Guide.id))).all()
+
+
+def _shown() -> SelectOfScalar[Guide]:
+    """Guides in post whom the directory shows."""
     unseen = select(directory.DirectoryEntry.guide_id).where(
         directory.DirectoryEntry.guide_id == Guide.id,
         col(directory.DirectoryEntry.missing_since).is_not(None),
     )
-    query = select(Guide).where(Guide.shop_id == shop_id, Guide.status == GuideStatus.ACTIVE)
-    query = query.where(col(Guide.role).in_((GuideRole.GUIDE, GuideRole.MANAGER)))
-    return session.exec(query.where(~unseen.exists()).order_by(col(Guide.id))).all()
+    return select(Guide).where(Guide.status == GuideStatus.ACTIVE, ~unseen.exists())
 
 
 def _told(client: WeComApi, scene: Scene, userids: Sequence[str]) -> MadeWay:
@@ -107,7 +132,8 @@ def _told(client: WeComApi, scene: Scene, userids: Sequence[str]) -> MadeWay:
     return api.add(client, userids, state=state, is_single=scene.kind is SceneKind.GUIDE)
 
 
-# Codes of shops whose staff is another one by now, and codes that lead to who has left.
+# Codes of shops whose staff is another one by now, and codes that lead to who has left, or to who
+# stands in from elsewhere. `behind` has the last word.
 _STALE = text("""
 SELECT s.id FROM scenes s
 JOIN accounts a ON a.id = s.account_id AND a.platform = 'wecom'
@@ -122,10 +148,10 @@ LEFT JOIN LATERAL (
     ) AS one
 ) AS staff ON s.shop_id IS NOT NULL
 WHERE s.state = 'ready' AND (
-    (s.shop_id IS NOT NULL AND staff.userids <> '[]' AND staff.userids <> s.userids)
+    (s.shop_id IS NOT NULL AND staff.userids <> s.userids)
     OR (g.status = 'active' AND s.userids <> jsonb_build_array(g.userid))
     OR (g.status = 'left' AND EXISTS (SELECT FROM guides h WHERE h.userid = s.userids ->> 0
-                                      AND h.status = 'left'))
+                                      AND (h.status = 'left' OR h.shop_id <> g.shop_id)))
 )
 ORDER BY s.id
 """)

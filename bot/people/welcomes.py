@@ -34,7 +34,8 @@ def ask(session: Session, hello: Hello, *, public_url: str, now: datetime) -> in
     deadline_at = hello.at + welcome.LIFE
     if deadline_at <= now:
         return None
-    shop = session.get_one(Shop, hello.guide.shop_id)
+    # Who stands behind a code of another shop welcomes to that one.
+    shop = hello.came.shop or session.get_one(Shop, hello.guide.shop_id)
     link = f"{public_url}/m/card"
     wish = Ask(
         key=f"welcome-{hello.event_id}",

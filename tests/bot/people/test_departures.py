@@ -11,10 +11,10 @@ from guide_tasks import departures as engine
 from sandbox import wecom_acts
 from sandbox.state import Guide as CorpGuide
 from sandbox.state import Switch
-from store import clock, departures, relations, scenes, transfers
+from store import clock, contacts, departures, relations, scenes, transfers
 from store.accounts import Platform
 from store.campaigns import CareTask, TaskState
-from store.contacts import EndedBy
+from store.contacts import Contact, EndedBy
 from store.departures import BadSuccessor, Departure
 from store.jobs import Job
 from store.members import Member
@@ -90,6 +90,36 @@ def test_departure_hands_everything_to_the_successor(house: House, wang: Guide) 
     assert owners == {"ZhaoLei"}
     assert (departure.members, departure.contacts, departure.nobody) == (3, 3, 0)
     assert house.contact(_CUSTOMERS[0]).ended_by is EndedBy.TRANSFER
+
+
+@pytest.mark.parametrize("is_planned", [False, True])
+def test_customers_whom_wecom_shows_no_more_before_we_know_are_handed_on(
+    house: House, wang: Guide, is_planned: bool
+) -> None:
+    """Her contacts come into step after she has left: before her departure is heard of, or before
+    WeCom is asked to hand on.
+    """
+    if is_planned:
+        _depart(house, wang, to="ZhaoLei")
+    else:
+        wecom_acts.resign(house.world, "WangFang", now=house.now())
+        house.world.wecom.pushes.clear()
+    for customer in _CUSTOMERS:
+        with house.record() as session:
+            contact = session.get_one(Contact, house.contact(customer).id)
+            contacts.want(session, contact, now=house.now())
+    house.work()
+    ended = {house.contact(customer).ended_by for customer in _CUSTOMERS}
+
+    if not is_planned:
+        _depart(house, wang, to="ZhaoLei")
+    house.move()
+    _complete(house)
+    house.hear_all()
+
+    assert ended == {EndedBy.PLATFORM}
+    assert _transfers(house) == [(TransferState.DONE, "")] * 3
+    assert house.friends("ZhaoLei") == set(_CUSTOMERS)
 
 
 def test_open_tasks_go_on_and_sent_ones_stay(house: House, wang: Guide) -> None:
@@ -242,6 +272,59 @@ def test_customer_goes_on_to_the_next_when_the_taker_is_full(house: House, wang:
         owners = [relations.guide_of(session, house.member_id(one)) for one in sorted(friends)]
     assert [owner.userid for owner in owners if owner] == ["Chen", "Chen"]
     assert _told(house) == []
+
+
+def test_open_tasks_follow_the_customer_whom_the_taker_cannot_take(
+    house: House, wang: Guide
+) -> None:
+    """Zhao's WeCom is full, Chen takes the customers: Chen can write to them, Zhao cannot."""
+    _others(house, wang, Chen=GuideRole.GUIDE)
+    house.world.wecom.guides["ZhaoLei"].most_customers = 0
+    with house.record() as session:
+        campaign = a_campaign(session, now=house.now())
+        other = a_campaign(session, now=house.now())
+        li = session.get_one(Member, house.member_id(_CUSTOMERS[0]))
+        now = house.now()
+        open_one = a_care_task(session, li, campaign=campaign, guide=wang, now=now).id
+    _depart(house, wang, to="ZhaoLei")
+    with house.record() as session:
+        assert session.get_one(CareTask, open_one).guide_id == house.guide("ZhaoLei").id
+        zhao = session.merge(house.guide("ZhaoLei"))
+        li = session.merge(li)
+        sent = a_care_task(
+            session, li, campaign=other, guide=zhao, state=TaskState.SENT, now=now
+        ).id
+
+    for _ in range(2):
+        house.move()
+        _complete(house)
+    house.hear_all()
+
+    assert house.friends("Chen") == set(_CUSTOMERS)
+    with house.record() as session:
+        task = session.get_one(CareTask, open_one)
+        assert (task.guide_id, task.state) == (house.guide("Chen").id, TaskState.REASSIGNED)
+        assert task.state_reason == "taker_full"
+        assert session.get_one(CareTask, sent).guide_id == zhao.id
+
+
+def test_tasks_stay_with_a_taker_whom_the_customer_has_added(house: House, wang: Guide) -> None:
+    house.world.wecom.guides["ZhaoLei"].most_customers = 0
+    _others(house, wang, Chen=GuideRole.GUIDE)
+    with house.record() as session:
+        campaign, now = a_campaign(session, now=house.now()), house.now()
+        li = session.get_one(Member, house.member_id(_CUSTOMERS[0]))
+        open_one = a_care_task(session, li, campaign=campaign, guide=wang, now=now).id
+        zhao = house.guide("ZhaoLei").id
+        relations.befriend(session, zhao, _CUSTOMERS[0], member_id=li.id, now=now)
+    _depart(house, wang, to="ZhaoLei")
+
+    for _ in range(2):
+        house.move()
+        _complete(house)
+
+    with house.record() as session:
+        assert session.get_one(CareTask, open_one).guide_id == zhao
 
 
 def _all_are_full(house: House, wang: Guide, **roles: GuideRole) -> None:
