@@ -29,9 +29,7 @@ _SPAN = timedelta(days=1)
 
 
 def heard(session: Session, app_id: str, openid: str, report: Report, *, now: datetime) -> None:
-    """Settle the touch that a report is about; a report about nothing of ours, or heard before,
-    changes nothing.
-    """
+    """Settle the touch that a report is about; one about nothing of ours changes nothing."""
     channel = _CHANNELS.get(report.kind)
     msgid = report.facts.get("MsgID", "")
     said = report.facts.get("Status") or report.facts.get("ErrorCode") or ""
@@ -40,15 +38,19 @@ def heard(session: Session, app_id: str, openid: str, report: Report, *, now: da
         return
     likely = _likely(session, channel, app_id, openid, msgid, now)
     touch = _meant(likely, msgid, is_good=not failure)
-    if touch is None or touch.state is TouchState.FAILED:
-        return
-    tell(session, touch, provider_id=msgid, failure=failure, now=now)
+    if touch is not None:
+        tell(session, touch, provider_id=msgid, failure=failure, now=now)
 
 
 def tell(
     session: Session, touch: Touch, *, provider_id: str, failure: str = "", now: datetime
 ) -> None:
-    """The platform's own word on a touch: it arrived, or with a `failure` it did not."""
+    """The platform's own word on a touch: it arrived, or with a `failure` it did not.
+
+    What was taken for sent is taken back with it. A failure stands, whatever comes after it.
+    """
+    if gate.locked(session, [touch.id])[touch.id].state is TouchState.FAILED:
+        return
     settled = gate.settle(
         session,
         touch.id,

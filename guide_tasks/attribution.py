@@ -1,12 +1,13 @@
 """Attribution: an order is credited to the last qualifying touch in its campaign's window.
 
 A touch qualifies when it was sent for a care task of the member before the order was paid, within
-the campaign's `attribution_days`; when the platform tells late that it went, the order is looked at
-again. Refunds take back sales and commission in proportion. What is earned on it, and by whom, is
-said in `guide_tasks.commissions`.
+the campaign's `attribution_days`; when the platform tells late that it went, or that it did not
+arrive, the order is looked at again. Refunds take back sales and commission in proportion. What is
+earned on it, and by whom, is said in `guide_tasks.commissions`.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, text
 from sqlalchemy.dialects import postgresql
@@ -32,7 +33,7 @@ _OPEN_FOR_SALE = frozenset(
 def attribute(
     session: Session, order_id: int, *, public_url: str, now: datetime
 ) -> Attribution | None:
-    """Credit an order to a care task, or follow its refunds; a repeat changes nothing.
+    """Credit an order to a care task, or follow what came after; a repeat changes nothing.
 
     Locks the member, then the order. An order of which nothing is left is credited to nobody.
     """
@@ -40,8 +41,7 @@ def attribute(
     order.is_attribution_due = False
     known = session.exec(select(Attribution).where(Attribution.order_id == order_id)).first()
     if known is not None:
-        _follow(session, known, order, now)
-        return known
+        return _follow(session, known, order, public_url, now)
     if order.member_id is None or order.amount_fen <= order.refunded_fen:
         return None
     touch = _last_touch(session, order)
@@ -77,34 +77,45 @@ def _last_touch(session: Session, order: Order) -> Touch | None:
 def _credit(
     session: Session, order: Order, touch: Touch, public_url: str, now: datetime
 ) -> Attribution | None:
-    task = session.get_one(CareTask, touch.care_task_id)
-    proofs.by_purchase(session, touch, order.id, now=now)
-    evidence = touch.evidence or Evidence.SELF_REPORTED
-    guide_id = touch.guide_id if touch.channel in _BY_GUIDES else None
+    values = _credited_to(session, order, touch, now)
     made = session.exec(
         postgresql.insert(Attribution)  # type: ignore[call-overload]  # sqlmodel knows no upsert
-        .values(
-            order_id=order.id,
-            campaign_id=task.campaign_id,
-            care_task_id=task.id,
-            touch_id=touch.id,
-            guide_id=guide_id,
-            evidence=evidence,
-            amount_fen=order.amount_fen - order.refunded_fen,
-            attributed_at=now,
-        )
+        .values(**values)
         .on_conflict_do_nothing(constraint="attributions_order_id_key")
         .returning(Attribution.id)
     ).first()
     if made is None:
         return None
     attribution = session.get_one(Attribution, made[0])
+    _sold(session, attribution, order, public_url, now)
+    return attribution
+
+
+def _credited_to(session: Session, order: Order, touch: Touch, now: datetime) -> dict[str, Any]:
+    """The columns of a credit; the purchase itself may prove the touch."""
+    proofs.by_purchase(session, touch, order.id, now=now)
+    return {
+        "order_id": order.id,
+        "campaign_id": touch.campaign_id,
+        "care_task_id": touch.care_task_id,
+        "touch_id": touch.id,
+        "guide_id": touch.guide_id if touch.channel in _BY_GUIDES else None,
+        "evidence": touch.evidence or Evidence.SELF_REPORTED,
+        "amount_fen": order.amount_fen - order.refunded_fen,
+        "attributed_at": now,
+    }
+
+
+def _sold(
+    session: Session, attribution: Attribution, order: Order, public_url: str, now: datetime
+) -> None:
+    """What a new credit does to its task and its guide."""
+    task = session.get_one(CareTask, attribution.care_task_id)
     session.refresh(task, with_for_update=True)
     if task.state in _OPEN_FOR_SALE:
         move_task(task, TaskState.CONVERTED, now=now)
-    if guide_id is not None:
+    if attribution.guide_id is not None:
         _reward(session, attribution, order, public_url, now)
-    return attribution
 
 
 def _reward(
@@ -126,10 +137,14 @@ def _reward(
     post(session, news, now=now)
 
 
-def _follow(session: Session, attribution: Attribution, order: Order, now: datetime) -> None:
-    """What came after the credit: refunds, and better evidence for the touch behind it."""
+def _follow(
+    session: Session, attribution: Attribution, order: Order, public_url: str, now: datetime
+) -> Attribution | None:
+    """What came after the credit: refunds, and what became known of the touch behind it."""
     session.refresh(attribution, with_for_update=True)
-    touch = session.get_one(Touch, attribution.touch_id)
+    touch = session.get_one(Touch, attribution.touch_id, populate_existing=True)
+    if touch.state is not TouchState.SENT:
+        return _take_back(session, attribution, order, public_url, now)
     evidence = touch.evidence or Evidence.SELF_REPORTED
     if evidence is not attribution.evidence:
         attribution.evidence = evidence
@@ -150,6 +165,29 @@ def _follow(session: Session, attribution: Attribution, order: Order, now: datet
         source_id=str(order.refunded_fen),
         now=now,
     )
+    return attribution
+
+
+def _take_back(
+    session: Session, attribution: Attribution, order: Order, public_url: str, now: datetime
+) -> Attribution | None:
+    """The touch behind a credit did not arrive: the last one that did has it, else nobody."""
+    touch = _last_touch(session, order) if order.amount_fen > order.refunded_fen else None
+    source = f"touch-{touch.id}" if touch is not None else f"failed-{attribution.touch_id}"
+    attribution.amount_fen = 0
+    if touch is not None:
+        attribution.sqlmodel_update(_credited_to(session, order, touch, now))
+    commissions.settle(
+        session, attribution, order, reason=EntryReason.PROVEN, source_id=source, now=now
+    )
+    if touch is not None:
+        _sold(session, attribution, order, public_url, now)
+    elif not commissions.of_attribution(session, attribution.id):
+        session.delete(attribution)
+        session.flush()
+        return None
+    # What was earned is taken back by an entry, so the credit stays beside it, worth nothing.
+    return attribution
 
 
 def confirm_due(database: Database, *, now: datetime) -> int:

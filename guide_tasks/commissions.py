@@ -4,6 +4,7 @@ A commission is the sum of its entries, which are only added: the sale, refunds,
 is unconfirmed until the return period of the order ends.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, select
@@ -58,21 +59,14 @@ def settle(
 ) -> dict[int, int]:
     """Bring the commissions of an attribution to what its plan says now; gives fen by guide.
 
-    Only proven touches earn. What changes is written as an entry of this reason and source; a
-    repeat changes nothing. The caller has locked the order.
+    Only proven touches earn; whoever has earned on another touch before gives it back. What changes
+    is written as an entry of this reason and source; a repeat changes nothing. The caller has
+    locked the order.
     """
-    if attribution.guide_id is None or attribution.evidence not in _PROOF:
-        return {}
-    campaign = session.get_one(Campaign, attribution.campaign_id)
-    wanted = shares(
-        campaign,
-        attribution.amount_fen,
-        carer_id=attribution.guide_id,
-        server_id=order.guide_id,
-    )
-    known = _known(session, attribution.id)
-    for guide_id, fen in wanted.items():
-        row = known.get(guide_id)
+    wanted = _wanted(session, attribution, order)
+    known = {row.guide_id: row for row in of_attribution(session, attribution.id)}
+    for guide_id in dict.fromkeys((*wanted, *known)):
+        fen, row = wanted.get(guide_id, 0), known.get(guide_id)
         if row is None and fen:
             row = _begun(session, attribution, order, guide_id, now)
         if row is not None and row.amount_fen != fen:
@@ -80,10 +74,18 @@ def settle(
     return wanted
 
 
-def _known(session: Session, attribution_id: int) -> dict[int, Commission]:
+def of_attribution(session: Session, attribution_id: int) -> Sequence[Commission]:
+    """The commissions of an attribution, locked."""
     query = select(Commission).where(Commission.attribution_id == attribution_id).with_for_update()
-    fresh = query.execution_options(populate_existing=True)
-    return {row.guide_id: row for row in session.exec(fresh).all()}
+    return session.exec(query.execution_options(populate_existing=True)).all()
+
+
+def _wanted(session: Session, attribution: Attribution, order: Order) -> dict[int, int]:
+    if attribution.guide_id is None or attribution.evidence not in _PROOF:
+        return {}
+    campaign = session.get_one(Campaign, attribution.campaign_id)
+    fen, carer_id = attribution.amount_fen, attribution.guide_id
+    return shares(campaign, fen, carer_id=carer_id, server_id=order.guide_id)
 
 
 def _begun(
@@ -115,4 +117,6 @@ def _change(
     row.amount_fen = fen
     if fen == 0:
         row.state = CommissionState.CLAWED_BACK
+    elif row.state is CommissionState.CLAWED_BACK:
+        row.state = CommissionState.UNCONFIRMED
     session.flush()

@@ -1,6 +1,7 @@
 """A colleague who was to take over a customer has too many: the next in line is asked, each once.
 
-When nobody is left the customer stays without a guide in WeCom, and who leads the shop is told.
+What is to be done for the customer goes along, for a guide can write to nobody but a contact. When
+nobody is left the customer stays without a guide in WeCom, and who leads the shop is told.
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session, col, select
 
 from content import notices as words
-from guide_tasks import departures, duty
+from guide_tasks import departures, duty, tasks
 from store import members, notices, relations, transfers
 from store.contacts import Contact
 from store.db import Database
@@ -19,10 +20,12 @@ from store.departures import of_guide
 from store.members import Identity
 from store.notices import NoticeForm, NoticeKind
 from store.organisation import Brand, Guide, GuideRole, GuideStatus, Shop
-from store.relations import Ownership
+from store.relations import Friendship, Ownership
 from store.transfers import Transfer
 
 _AT_ONCE = 200
+# Why a task lies with another guide now.
+_WHY = "taker_full"
 
 
 def plan_again(database: Database, *, public_url: str, now: datetime) -> int:
@@ -55,6 +58,8 @@ def _pass_on(session: Session, transfer_id: int, now: datetime) -> int | None:
         return contact.guide_id
     if _came_by_it(session, transfer, member.id):
         relations.own(session, member.id, heir.id, now=now)
+    if not _is_contact(session, transfer.taker_id, member.id):
+        tasks.follow(session, member.id, transfer.taker_id, to=heir, why=_WHY, now=now)
     transfers.plan(session, contact, heir.id, has_left=transfer.has_left, now=now)
     return None
 
@@ -69,6 +74,15 @@ def _heir(session: Session, transfer: Transfer, contact: Contact, member_id: int
         load=lambda ids: departures.owned_by(session, ids),
         besides=transfers.takers(session, contact.id) | {contact.guide_id},
     )
+
+
+def _is_contact(session: Session, guide_id: int, member_id: int) -> bool:
+    query = select(Friendship.id).where(
+        Friendship.guide_id == guide_id,
+        Friendship.member_id == member_id,
+        col(Friendship.until).is_(None),
+    )
+    return session.exec(query.limit(1)).first() is not None
 
 
 def _came_by_it(session: Session, transfer: Transfer, member_id: int) -> bool:

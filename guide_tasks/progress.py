@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from content.pieces import MAX_BYTES
 from fatigue import facts, gate
-from guide_tasks import again, asks, proofs, tasks
+from guide_tasks import again, asks, proofs, retractions, tasks
 from guide_tasks.fallback import fall_back, first_rule
 from store import orders_due, visibility
 from store.audit import note
@@ -218,7 +218,7 @@ def touch_settled(session: Session, touch: Touch, *, now: datetime) -> None:
 
     A guide's touch that failed for good, that a rule closed or that found the deadline passed while
     it waited, gives the word to the brand's own channels; so does a broadcast of the brand that its
-    guide did not confirm.
+    guide did not confirm. A failure of what was taken for sent takes the task back from there.
     """
     touches_settled(session, [touch], now=now)
 
@@ -243,6 +243,9 @@ def _carry_over(session: Session, task: CareTask, touch: Touch, now: datetime) -
     if task.state is TaskState.SENT:
         _confirm(task, touch, now)
     needs_hand = touch.channel not in asks.BY_ITSELF and not again.carries(task, touch)
+    if retractions.is_meant(task, touch):
+        _take_back(session, task, touch, needs_hand=needs_hand, now=now)
+        return
     is_guides = needs_hand and touch.key != asks.broadcast_key(task)
     if task.state is not (TaskState.SENDING if is_guides else TaskState.FELL_BACK):
         return
@@ -260,6 +263,15 @@ def _word_to_brand(session: Session, task: CareTask, touch: Touch, now: datetime
     # A guide who came too late can still confirm a broadcast of the brand.
     is_late = "past_deadline" in rules and task.state is TaskState.SENDING
     fall_back(session, [task], after_broadcast=not is_late, why=why, now=now)
+
+
+def _take_back(
+    session: Session, task: CareTask, touch: Touch, *, needs_hand: bool, now: datetime
+) -> None:
+    """The brand speaks where a guide's message did not arrive, unless the member came anyway."""
+    came_anyway = task.state not in _UNANSWERED
+    if retractions.retract(session, task, touch, now=now) and needs_hand and not came_anyway:
+        fall_back(session, [task], after_broadcast=True, now=now)
 
 
 def _confirm(task: CareTask, touch: Touch, now: datetime) -> None:

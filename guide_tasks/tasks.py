@@ -113,6 +113,20 @@ def hand_over(
     return len(tasks)
 
 
+def follow(
+    session: Session, member_id: int, guide_id: int, *, to: Guide, why: str, now: datetime
+) -> int:
+    """Give one member's open tasks from a guide to who takes the member over; gives how many.
+
+    The caller has locked the member. What was sent stays with who sent it.
+    """
+    _need_in_post(session, to)
+    query = select(CareTask.id).where(CareTask.member_id == member_id)
+    found = _locked(session, session.exec(query).all(), guide_id)
+    _give(session, found, {task.id: to for task in found}, TaskState.REASSIGNED, why, now)
+    return len(found)
+
+
 def hand_over_absent(database: Database, *, now: datetime) -> int:
     """Hand over what lies with guides who have left or are on leave; gives how many tasks.
 

@@ -38,7 +38,7 @@ class Attribution(SQLModel, table=True):
 
 
 class EntryReason(StrEnum):
-    """Why a commission changed: the sale, a refund, or better evidence for the touch behind it."""
+    """Why a commission changed: the sale, a refund, or news of the touch behind it."""
 
     EARNED = "earned"
     REFUNDED = "refunded"

@@ -105,14 +105,15 @@ _MOVES: dict[TaskState, frozenset[TaskState]] = {
         {TaskState.SENT, TaskState.FAILED, TaskState.SUPPRESSED, TaskState.FELL_BACK}
         | {TaskState.EXPIRED, TaskState.CONVERTED}
     ),
-    TaskState.SENT: _AFTER_SENT,
-    TaskState.DELIVERED: frozenset({TaskState.REPLIED, TaskState.CONVERTED}),
-    TaskState.REPLIED: frozenset({TaskState.CONVERTED}),
+    # The platform may say of what it took, even after an answer, that it did not arrive.
+    TaskState.SENT: _AFTER_SENT | {TaskState.FAILED},
+    TaskState.DELIVERED: frozenset({TaskState.REPLIED, TaskState.CONVERTED, TaskState.FAILED}),
+    TaskState.REPLIED: frozenset({TaskState.CONVERTED, TaskState.FAILED}),
     TaskState.FAILED: frozenset({TaskState.FELL_BACK}),
     TaskState.SUPPRESSED: frozenset(),
     TaskState.SKIPPED: frozenset(),
     TaskState.EXPIRED: frozenset(),
-    TaskState.CONVERTED: frozenset(),
+    TaskState.CONVERTED: frozenset({TaskState.FAILED}),
 }
 
 
@@ -266,3 +267,6 @@ def move_task(task: CareTask, state: TaskState, *, reason: str = "", now: dateti
         task.sent_at = now
     elif state is TaskState.REPLIED:
         task.replied_at = now
+    elif state is TaskState.FAILED:
+        # What did not arrive was not answered either.
+        task.sent_at = task.replied_at = None

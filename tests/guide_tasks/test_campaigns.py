@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Connection, event, func
+from sqlalchemy import Connection, func
 from sqlmodel import Session, select
 
 from fatigue import gate
@@ -30,6 +30,7 @@ from tests.builders import (
     a_touch,
 )
 from tests.guide_tasks.people import FALLBACKS, a_customer, write_in
+from tests.queries import counted
 from tests.times import at
 
 EVERYBODY: dict[str, Any] = {"all": []}
@@ -153,17 +154,11 @@ def _mixed_house(session: Session, now: datetime) -> Campaign:
 
 def test_forecast_writes_nothing(session: Session, connection: Connection, now: datetime) -> None:
     campaign = _mixed_house(session, now)
-    written: list[str] = []
 
-    def watch(_conn: object, _cursor: object, statement: str, *_more: object) -> None:
-        if not statement.lstrip().upper().startswith(("SELECT", "WITH")):
-            written.append(statement)
+    with counted(connection) as seen:
+        campaigns.forecast(session, campaign, now=now)
 
-    event.listen(connection, "before_cursor_execute", watch)
-    campaigns.forecast(session, campaign, now=now)
-    event.remove(connection, "before_cursor_execute", watch)
-
-    assert written == []
+    assert [one for one in seen if one.split()[0].upper() not in {"SELECT", "WITH"}] == []
     assert session.exec(select(Touch).where(Touch.campaign_id == campaign.id)).all() == []
 
 

@@ -2,14 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, func, update
+from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from guide_tasks import launch, making
@@ -57,6 +55,7 @@ from tests.guide_tasks.people import (
     tokens_of,
     write_in,
 )
+from tests.queries import counted
 
 _ALL_PIECES = (
     "{{ name }} {{ guide }} {{ shop }} {{ category }} {{ product }} {{ coupon }} {{ link }}"
@@ -514,23 +513,11 @@ def test_statements_grow_with_chunks_and_not_with_members(
             for _ in range(number):
                 a_customer(session, wang, now=now)
             campaign = a_draft(session, now=now, coupon_plan_id=a_plan(session).id)
-        with _counted(database) as count:
+        with counted(database.engine) as seen:
             launched(database, campaign.id, now=now)
-        return count[0]
+        return len(seen)
 
     assert statements(2) == statements(20)
-
-
-@contextmanager
-def _counted(database: Database) -> Iterator[list[int]]:
-    count = [0]
-
-    def add(*_: object) -> None:
-        count[0] += 1
-
-    event.listen(database.engine, "before_cursor_execute", add)
-    yield count
-    event.remove(database.engine, "before_cursor_execute", add)
 
 
 def test_two_thousand_members_take_seconds(database: Database, now: datetime) -> None:

@@ -20,10 +20,11 @@ from fatigue import gate
 from guide_tasks import attribution, deadlines, progress, stopping, tasks
 from guide_tasks.tasks import hand_over
 from store import consents, leaves
-from store.attributions import Attribution
+from store.attributions import Attribution, Commission
 from store.campaigns import CareTask, TaskState
 from store.errors import Refusal
 from store.members import Member
+from store.orders import Order
 from store.organisation import Guide, GuideStatus
 from store.touches import Channel, Evidence, Touch, TouchState
 from tests.builders import NOW, a_guide, a_shop, an_order
@@ -40,10 +41,12 @@ _WAYS: dict[str, set[str]] = {
     ),
     "sending": {"sent", "delivered", "failed", "fell_back", "suppressed", "expired"},
     "fell_back": {"fell_back", "sent", "delivered", "failed", "suppressed", "expired"},
-    "sent": {"replied", "converted"},
-    "delivered": {"replied", "converted"},
-    "replied": {"converted"},
-    **{end: set() for end in ("skipped", "expired", "suppressed", "failed", "converted")},
+    # What the platform took did not arrive after all: the brand speaks, or it has failed.
+    "sent": {"replied", "converted", "failed", "fell_back"},
+    "delivered": {"replied", "converted", "failed", "fell_back"},
+    "replied": {"converted", "failed"},
+    "converted": {"failed"},
+    **{end: set() for end in ("skipped", "expired", "suppressed", "failed")},
 }
 _OVER = {"skipped", "expired", "suppressed", "failed"}
 _SPEAKING = (TouchState.RESERVED, TouchState.SENDING, TouchState.SENT, TouchState.UNKNOWN)
@@ -181,6 +184,16 @@ class Life(RuleBasedStateMachine):
         for touch in self.touches(which, TouchState.SENDING, TouchState.UNKNOWN):
             self.settle(touch, end)
 
+    @rule(which=WHICH)
+    def hear_that_it_did_not_arrive(self, which: int) -> None:
+        for touch in self.touches(which, TouchState.SENT):
+            self.settle(touch, "failed")
+            # A report may come twice.
+            progress.touch_settled(self.session, touch, now=self.now)
+        due = select(Order.id).where(col(Order.is_attribution_due))
+        for order_id in self.session.exec(due).all():
+            attribution.attribute(self.session, order_id, public_url=URL, now=self.now)
+
     @rule()
     def sweep(self) -> None:
         gate.free_leases(self.session, self.now)
@@ -236,7 +249,7 @@ class Life(RuleBasedStateMachine):
     def only_what_was_sent_is_paid_for(self) -> None:
         for credit in self.session.exec(select(Attribution)):
             touch = self.session.get_one(Touch, credit.touch_id)
-            assert touch.state is TouchState.SENT
+            assert touch.state is TouchState.SENT or self.is_taken_back(credit)
 
     def everything_comes_to_an_end(self) -> None:
         """Time goes by, platforms answer: no task is left between two states."""
@@ -293,6 +306,13 @@ class Life(RuleBasedStateMachine):
     def states(self) -> list[str]:
         self.session.flush()
         return [task.state.value for task in self.tasks]
+
+    def is_taken_back(self, credit: Attribution) -> bool:
+        """A guide had earned on it, so that an entry takes back what another one gave."""
+        earned = self.session.exec(
+            select(Commission).where(Commission.attribution_id == credit.id)
+        ).all()
+        return credit.amount_fen == 0 and [one.amount_fen for one in earned] == [0]
 
     def holders(self) -> set[int | None]:
         """Who has an open task that cannot wait for them."""

@@ -152,7 +152,7 @@ def test_without_locks_guide_and_brand_both_speak(
 ) -> None:
     """The same race with the locks taken away: what the tests above would see if none held."""
     task = a_task_at_its_end(fresh_database, now)
-    monkeypatch.setattr(facts, "lock", lambda *_: None)
+    monkeypatch.setattr(facts, "locking", lambda *_: ("SELECT 1", {}))
     monkeypatch.setattr(progress, "_lock", lambda *_: None)
     monkeypatch.setattr(deadlines, "_still_open", _read_unlocked)
     both_have_read = Barrier(2)

@@ -124,7 +124,7 @@ def test_without_locks_tap_and_deadline_both_speak(
     fresh_database: Database, task: CareTask, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same race with the locks taken away: what the test above would see if none held."""
-    monkeypatch.setattr(facts, "lock", lambda *_: None)
+    monkeypatch.setattr(facts, "locking", lambda *_: ("SELECT 1", {}))
     monkeypatch.setattr(progress, "_lock", lambda *_: None)
     monkeypatch.setattr(deadlines, "_still_open", _read_unlocked)
     both = Barrier(2)
