@@ -112,6 +112,7 @@ def _page(
         notes=read(desk, member, most=PAGE_SIZE, after=after),
         typed=typed,
         refusal=refusal,
+        is_first=after is None,
         noted=False,
         now=desk.now,
     )
