@@ -17,9 +17,9 @@ from store.organisation import Guide, Shop, add_operator
 from store.scene_subjects import SceneKind
 from store.scenes import Scene, SceneState, VisitKind
 from store.settings import Settings
+from tests.queries import counted
 from tests.web import scene as street
 from tests.web.browser import Browser
-from tests.web.queries import counted
 from web.sessions import Door
 
 SCENES = "/api/v1/scenes"
@@ -212,7 +212,7 @@ def test_console_pages_are_closed_without_a_session(office: Office, path: str) -
 
 def test_list_takes_as_many_queries_for_three_codes_as_for_one(office: Office) -> None:
     def queries() -> int:
-        with counted(office.database) as statements:
+        with counted(office.database.engine) as statements:
             office.song.get("/hq/scenes?kind=guide")
         return len(statements)
 

@@ -8,8 +8,8 @@ import pytest
 from fatigue.spending import Spent
 from store.campaigns import Campaign
 from store.touches import Category, Channel, Touch, TouchState
+from tests.queries import counted
 from tests.web.browser import Browser
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_member
 from web.console import budget
 
@@ -96,12 +96,12 @@ def test_page_takes_as_many_queries_for_three_campaigns_as_for_one(
 ) -> None:
     li = a_member(scene)
     _touch(scene, li.id, TouchState.SENT, "a")
-    with counted(scene.database) as for_one:
+    with counted(scene.database.engine) as for_one:
         song.get("/hq/budget")
     for key in ("b", "c"):
         _touch(scene, li.id, TouchState.SENT, key, campaign_id=_another(scene).id)
 
-    with counted(scene.database) as for_three:
+    with counted(scene.database.engine) as for_three:
         page = song.get("/hq/budget")
 
     assert page.text.count("夏日") == 2

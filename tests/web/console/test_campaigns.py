@@ -19,10 +19,10 @@ from store.campaigns import (
 )
 from store.coupons import CouponKind, CouponPlan
 from store.touches import Channel
+from tests.queries import counted
 from tests.times import at
 from tests.web.browser import Browser
 from tests.web.drafts import FORM, save, saved
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, a_sale, a_task, an_assignment
 from web.console import drafting
 
@@ -349,12 +349,12 @@ def test_condition_of_an_unknown_name_is_shown_as_written(scene: Scene, song: Br
 def test_list_takes_as_many_queries_for_three_campaigns_as_for_one(
     scene: Scene, song: Browser
 ) -> None:
-    with counted(scene.database) as for_one:
+    with counted(scene.database.engine) as for_one:
         song.get("/hq")
     save(song)
     save(song)
 
-    with counted(scene.database) as for_three:
+    with counted(scene.database.engine) as for_three:
         page = song.get("/hq")
 
     assert page.text.count("三月老客回访") == 2
@@ -366,13 +366,13 @@ def test_results_take_as_many_queries_for_three_guides_as_for_one(
 ) -> None:
     an_assignment(scene)
     address = f"/hq/campaigns/{scene.campaign.token}"
-    with counted(scene.database) as for_one:
+    with counted(scene.database.engine) as for_one:
         song.get(address)
     an_assignment(scene, scene.sun)
     a_task(scene)
     a_task(scene, guide=scene.sun)
 
-    with counted(scene.database) as for_two:
+    with counted(scene.database.engine) as for_two:
         page = song.get(address)
 
     assert "孙丽" in page.text

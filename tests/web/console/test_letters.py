@@ -14,8 +14,8 @@ from store.members import Member
 from store.organisation import OperatorRole, add_operator
 from store.touches import Category, Channel, Touch, TouchState
 from tests.builders import a_care_task, number
+from tests.queries import counted
 from tests.web.browser import Browser
-from tests.web.queries import counted
 from tests.web.scene import Scene
 from web.sessions import Door
 
@@ -151,7 +151,7 @@ def test_page_asks_as_much_for_three_letters_as_for_one(scene: Scene, song: Brow
     for letters_more in (1, 2):
         for _ in range(letters_more):
             a_letter(scene, TouchState.FAILED, "bad_content")
-        with counted(scene.database) as statements:
+        with counted(scene.database.engine) as statements:
             song.get("/hq/letters")
         counts.append(len(statements))
 

@@ -13,9 +13,9 @@ from store.members import Member
 from store.merges import merge
 from store.organisation import OperatorRole, add_operator
 from store.touches import Category, Channel
+from tests.queries import counted
 from tests.web.browser import Browser
 from tests.web.console.conftest import PASSWORD
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_member
 from web.sessions import Door
 
@@ -174,12 +174,12 @@ def test_page_takes_as_many_queries_for_three_touches_as_for_one(
 ) -> None:
     li = a_member(scene)
     _ask(scene, li, "one")
-    with counted(scene.database) as for_one:
+    with counted(scene.database.engine) as for_one:
         song.get(f"/hq/members/{li.card_no}")
     for key in ("two", "three"):
         _ask(scene, li, key)
 
-    with counted(scene.database) as for_three:
+    with counted(scene.database.engine) as for_three:
         page = song.get(f"/hq/members/{li.card_no}")
 
     assert "共 3 条" in page.text
@@ -190,12 +190,12 @@ def test_list_takes_as_many_queries_for_three_decisions_as_for_one(
     scene: Scene, song: Browser
 ) -> None:
     _ask(scene, a_member(scene), "one")
-    with counted(scene.database) as for_one:
+    with counted(scene.database.engine) as for_one:
         song.get("/hq/members")
     for key in ("two", "three"):
         _ask(scene, a_member(scene), key)
 
-    with counted(scene.database) as for_three:
+    with counted(scene.database.engine) as for_three:
         page = song.get("/hq/members")
 
     assert page.text.count("马上要发") == 3

@@ -12,10 +12,10 @@ from store.audit import AuditEntry
 from store.campaigns import Campaign, CampaignState
 from store.organisation import Guide
 from store.touches import Category, Channel
+from tests.queries import counted
 from tests.times import at
 from tests.web.browser import Browser
 from tests.web.drafts import FORM, save, saved
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, an_assignment
 from web.console import forms
 
@@ -220,7 +220,7 @@ def test_losses_name_the_rule_and_the_campaign_that_took_the_place(
             gate.ask(session, wish, now=scene.now - timedelta(minutes=minutes))
     address = f"/hq/campaigns/{scene.campaign.token}"
 
-    with counted(scene.database) as statements:
+    with counted(scene.database.engine) as statements:
         page = song.get(address).text
 
     assert "今天的次数已用完<br>" in page or "离上一条消息太近<br>" in page

@@ -13,9 +13,9 @@ from store.audit import AuditEntry
 from store.organisation import OperatorRole, add_operator
 from store.policies import PolicyDraft, PolicyReplay
 from store.touches import Category, Channel, Touch, TouchState
+from tests.queries import counted
 from tests.web.browser import Browser
 from tests.web.console.conftest import PASSWORD
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_member
 from web.console import rule_form
 from web.sessions import Door
@@ -312,13 +312,13 @@ def test_page_takes_as_many_queries_for_three_versions_as_for_one(
 
     publish()
     _draft(song)
-    with counted(scene.database) as for_one:
+    with counted(scene.database.engine) as for_one:
         song.get("/hq/policies")
     for _ in range(2):
         publish()
         _draft(song)
 
-    with counted(scene.database) as for_three:
+    with counted(scene.database.engine) as for_three:
         page = song.get("/hq/policies")
 
     assert "第 4 版" in page.text

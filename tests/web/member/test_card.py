@@ -8,9 +8,9 @@ from sqlmodel import select
 
 from store import card_codes, points
 from store.members import Identity, Member
+from tests.queries import counted
 from tests.sandbox.builders import LI
 from tests.web.browser import Browser
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_coupon, a_member, an_identity
 
 
@@ -65,7 +65,7 @@ def test_card_shows_a_code_that_a_till_can_read_and_no_cache_keeps(scene: Scene)
 def test_card_is_looked_at_without_writing(scene: Scene) -> None:
     phone = scene.phone(an_identity(scene, a_member(scene)))
 
-    with counted(scene.database) as queries:
+    with counted(scene.database.engine) as queries:
         phone.get("/m/card")
 
     assert not [query for query in queries if query.split()[0] in {"INSERT", "UPDATE", "DELETE"}]

@@ -13,8 +13,8 @@ from store.members import Identity, Member
 from store.orders import RefundForm
 from store.points_shop import ShopItem
 from tests.builders import a_plan, an_item, an_order, an_order_form
+from tests.queries import counted
 from tests.web.browser import Browser
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, an_identity
 
 SHOP = "/m/points/shop"
@@ -273,7 +273,7 @@ def test_a_list_asks_as_many_queries_for_three_rows_as_for_one(
 
     def asked(member: Member) -> int:
         browser = scene.phone(an_identity(scene, member))
-        with counted(scene.database) as queries:
+        with counted(scene.database.engine) as queries:
             browser.get(place)
         return len(queries)
 

@@ -8,8 +8,8 @@ import pytest
 from store import coupons, gifts, plan_shops
 from store.coupons import Coupon, CouponPlan, CouponState
 from store.members import Identity, Member
+from tests.queries import counted
 from tests.web.browser import Browser
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_coupon, a_member, an_identity
 
 CODES = ("AAAA22222222", "BBBB22222222", "CCCC22222222", "DDDD22222222")
@@ -76,11 +76,11 @@ def test_list_shows_no_code_and_asks_the_database_as_often_for_three_as_for_one(
     scene: Scene, li: Member, phone: Browser
 ) -> None:
     a_coupon(scene, li, code=CODES[0])
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         phone.get("/m/coupons")
     for code in CODES[1:3]:
         a_coupon(scene, li, code=code)
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         page = phone.get("/m/coupons").text
 
     assert len(names(page)) == 3

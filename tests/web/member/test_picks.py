@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from store.campaigns import CareTask, TaskState
 from store.pick_taps import PickTap
-from tests.web.queries import counted
+from tests.queries import counted
 from tests.web.scene import Scene, a_member, a_product, a_sale, a_task, an_identity
 
 
@@ -59,9 +59,9 @@ def test_list_asks_as_many_queries_for_three_goods_as_for_one(scene: Scene) -> N
     goods = [a_product(scene).id for _ in range(3)]
     three_goods = a_task(scene, a_member(scene), picks=goods, state=TaskState.SENT)
     browser = scene.browser()
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         browser.get(f"/m/picks/{one_good.token}")
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         browser.get(f"/m/picks/{three_goods.token}")
 
     assert len(three) == len(one)
@@ -239,3 +239,25 @@ def test_sale_opens_to_the_look_at_the_list(scene: Scene) -> None:
 
     assert "打开清单" in page
     assert "点了 鲜牛奶" in page
+
+
+def test_product_tells_where_the_shop_is_and_what_else_is_on_the_list(scene: Scene) -> None:
+    goods = [a_product(scene, name).id for name in ("鲜牛奶", "吐司", "苹果")]
+    task = a_task(scene, picks=goods, state=TaskState.SENT)
+
+    page = scene.browser().get(f"/m/picks/{task.token}/1").text
+
+    assert '<span class="about">城西店<small>西路 1 号</small></span>' in page
+    assert "看看清单里的另外 2 样好物" in page
+    assert "在微信里回王芳一声" in page
+
+
+def test_product_of_a_list_of_one_in_the_brands_name_promises_no_others(scene: Scene) -> None:
+    task = a_task(scene, picks=[a_product(scene).id], state=TaskState.SENT)
+    with scene.database.transaction() as session:
+        session.get_one(CareTask, task.id).guide_id = None
+
+    page = scene.browser().get(f"/m/picks/{task.token}/1").text
+
+    assert "回到为您挑的清单" in page
+    assert "在公众号里说一声" in page

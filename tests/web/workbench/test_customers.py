@@ -11,7 +11,7 @@ from store.members import Member
 from store.notices import Notice
 from store.organisation import Guide, GuideRole
 from store.tags import MemberTag, Tag, TagSource
-from tests.web.queries import counted
+from tests.queries import counted
 from tests.web.scene import Scene, a_member, a_sale, a_task
 
 
@@ -75,11 +75,11 @@ def test_tag_that_hq_gave_stays(scene: Scene) -> None:
 def test_customers_ask_as_many_queries_for_three_as_for_one(scene: Scene) -> None:
     browser = scene.guide()
     a_member(scene)
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         browser.get("/guide/customers")
     for _ in range(2):
         a_member(scene)
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         browser.get("/guide/customers")
 
     assert len(three) == len(one)
@@ -139,10 +139,10 @@ def test_team_asks_as_many_queries_for_four_people_as_for_three(
     scene: Scene, manager: Guide
 ) -> None:
     browser = scene.guide(manager)
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         browser.get("/guide/team")
     a_task(scene, guide=scene.add(Guide(shop_id=scene.shop.id, userid="new", name="新来的")))
-    with counted(scene.database) as four:
+    with counted(scene.database.engine) as four:
         browser.get("/guide/team")
 
     assert len(four) == len(three)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from store.campaigns import CareTask, TaskState
 from store.members import Member
-from tests.web.queries import counted
+from tests.queries import counted
 from tests.web.scene import Scene, a_member, a_sale, a_task, an_assignment, leave
 
 
@@ -91,11 +91,11 @@ def test_list_goes_on_after_fifty_without_losing_or_repeating(scene: Scene) -> N
 def test_list_asks_as_many_queries_for_three_tasks_as_for_one(scene: Scene) -> None:
     browser = scene.guide()
     a_task(scene)
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         browser.get("/guide")
     for _ in range(2):
         a_task(scene, state=TaskState.CONVERTED)
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         browser.get("/guide")
 
     assert len(three) == len(one)
@@ -120,7 +120,7 @@ def test_share_of_another_guide_is_not_there(scene: Scene) -> None:
 def test_list_asks_as_many_queries_for_two_hundred_tasks_as_for_one(scene: Scene) -> None:
     browser = scene.guide()
     a_task(scene)
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         browser.get("/guide")
     with scene.database.transaction() as session:
         members = [
@@ -140,7 +140,7 @@ def test_list_asks_as_many_queries_for_two_hundred_tasks_as_for_one(scene: Scene
             )
             for member in members
         )
-    with counted(scene.database) as many:
+    with counted(scene.database.engine) as many:
         page = browser.get("/guide").text
 
     assert "共 200 位" in page

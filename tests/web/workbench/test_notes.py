@@ -8,8 +8,9 @@ from sqlmodel import select
 from store.members import Member
 from store.organisation import Guide
 from store.relations import Friendship
-from tests.web.queries import counted
+from tests.queries import counted
 from tests.web.scene import Scene, a_member
+from web.workbench import notes_page
 
 
 def _place(member: Member) -> str:
@@ -120,11 +121,43 @@ def test_post_that_had_to_log_in_first_comes_back_to_the_customer(scene: Scene) 
 def test_customer_asks_as_many_queries_with_three_notes_as_with_one(scene: Scene) -> None:
     member, browser = a_member(scene), scene.guide()
     _write(scene, member, "一")
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         browser.get(_place(member))
     for words in ("二", "三"):
         _write(scene, member, words)
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         browser.get(_place(member))
 
     assert len(three) == len(one)
+
+
+def test_page_of_notes_says_so_where_there_are_none(scene: Scene) -> None:
+    page = scene.guide().get(f"{_place(a_member(scene))}/notes").text
+
+    assert "还没有记事" in page
+    assert '<textarea id="note"' in page
+
+
+def test_older_pages_show_notes_and_the_way_back_instead_of_the_form(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes_page, "PAGE_SIZE", 2)
+    member = a_member(scene)
+    for number in range(3):
+        _write(scene, member, f"第 {number} 条")
+    browser = scene.guide()
+    first = browser.get(f"{_place(member)}/notes").text
+    rest = re.findall('class="more" href="([^"]+after[^"]+)"', first)[0]
+
+    page = browser.get(rest).text
+
+    assert _words(page) == ["第 0 条"]
+    assert "<textarea" not in page
+    assert f'href="{_place(member)}/notes"' in page
+
+
+def test_draft_is_named_as_one_without_scripts_too(scene: Scene) -> None:
+    member, browser = a_member(scene), scene.guide()
+    browser.post(f"{_place(member)}/notes/keep", data={"text": "写到一半"})
+
+    assert "上次没写完，接着写" in browser.get(f"{_place(member)}/notes").text

@@ -2,7 +2,7 @@
 
 from store.members import Member
 from store.relations import Ownership
-from tests.web.queries import counted
+from tests.queries import counted
 from tests.web.scene import Scene, a_coupon, a_member, leave
 
 
@@ -41,11 +41,11 @@ def test_only_the_own_guide_is_told_and_only_while_in_post(scene: Scene) -> None
 def test_page_asks_as_many_queries_for_three_as_for_one(scene: Scene) -> None:
     _with_a_coupon(scene, "李雨桐", "A1")
     browser = scene.guide()
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         browser.get("/guide/opportunities")
     for number in (2, 3):
         _with_a_coupon(scene, "赵敏", f"A{number}")
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         page = browser.get("/guide/opportunities").text
 
     assert page.count("赵敏") == 2

@@ -15,10 +15,10 @@ from store.db import Database
 from store.members import Identity, IdentityChannel, Member
 from store.settings import Settings
 from store.touches import Category, Channel, Evidence, Touch, TouchState
+from tests.queries import counted
 from tests.sandbox.builders import CORPID, a_world
 from tests.sandbox.serving import serving
 from tests.web.browser import Browser
-from tests.web.queries import counted
 from tests.web.scene import HOST, Scene, a_member, a_product, a_task, leave, parts_of, set_up
 
 PAGE = f"{HOST}/guide/sidebar"
@@ -242,7 +242,7 @@ def test_sidebar_asks_as_often_for_one_product_as_for_three(scene: Scene) -> Non
         a_task(scene, member, picks=[a_product(scene).id for _ in range(number)])
         browser, friend = scene.guide(), friend_of(scene, member.id)
         show(browser, friend)
-        with counted(scene.database) as queries:
+        with counted(scene.database.engine) as queries:
             show(browser, friend)
         counts.append(len(queries))
 

@@ -14,8 +14,8 @@ from store.inbound import Conversation
 from store.members import Identity
 from store.organisation import Guide, GuideRole
 from store.touches import Touch
+from tests.queries import counted
 from tests.sandbox.builders import APPID
-from tests.web.queries import counted
 from tests.web.scene import Scene, a_member, an_identity
 
 
@@ -149,12 +149,12 @@ def test_talk_that_is_over_takes_no_answer(scene: Scene) -> None:
 def test_list_costs_the_same_for_one_talk_and_for_three(scene: Scene) -> None:
     a_talk(scene)
     browser = scene.guide()
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         browser.get("/guide/talks")
     for _ in range(2):
         a_talk(scene)
 
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         browser.get("/guide/talks")
 
     assert len(one) == len(three)

@@ -7,8 +7,8 @@ import pytest
 from store.campaigns import Campaign, CareTask, TaskState
 from store.consents import Suppression
 from store.touches import Category, Channel, Touch, TouchState
+from tests.queries import counted
 from tests.times import at
-from tests.web.queries import counted
 from tests.web.scene import (
     Scene,
     a_coupon,
@@ -92,11 +92,11 @@ def test_task_page_asks_as_many_queries_for_three_orders_as_for_one(scene: Scene
     task = a_task(scene, member, state=TaskState.SEEN)
     browser = scene.guide()
     an_order(scene, member)
-    with counted(scene.database) as one:
+    with counted(scene.database.engine) as one:
         browser.get(f"/guide/t/{task.token}")
     for _ in range(2):
         an_order(scene, member)
-    with counted(scene.database) as three:
+    with counted(scene.database.engine) as three:
         browser.get(f"/guide/t/{task.token}")
 
     assert len(three) == len(one)
