@@ -16,7 +16,7 @@ from store.trips import Rows, Statement
 # Who is in the middle of a talk, or whose next word answers a care task, is no mere asker.
 _ASKERS = """
     SELECT i.outside_id, i.id, i.member_id
-    FROM set_config('lock_timeout', %(wait)s, true), identities i
+    FROM identities i
     WHERE i.channel = 'wechat' AND i.account = %(account)s
       AND i.outside_id = ANY(CAST(%(outside_ids)s AS text[]))
       AND NOT EXISTS (SELECT FROM conversations c
@@ -62,8 +62,6 @@ _KEEP = """
 """
 # A relation `wanted(member_id)` that a statement begins with, and its facts.
 Wanted = Statement
-# Whoever is locked for longer keeps nobody else waiting.
-_WAIT = "200ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +111,13 @@ def seeking(
     """Ask for the people who are known under these openids and only ask.
 
     Not those in the middle of a talk, nor those who were reached by a care task since
-    `answers_since` and have not answered. From here on nothing waits long for a lock.
+    `answers_since` and have not answered.
     """
     facts = {
         "account": account,
         "outside_ids": list(openids),
         "answers_since": answers_since,
         "now": now,
-        "wait": _WAIT,
     }
     return _ASKERS, facts
 

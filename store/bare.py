@@ -1,51 +1,84 @@
-"""A bare transaction: all that is read in one trip, what is written and the commit in another.
+"""Bare trips: statements that go to the database together, as one transaction of their own.
 
-No mapper stands around it: its own work would cost more than the database's (decision 0008).
+The event loop drives them. A mapper around them, or a thread to wait for them, would cost more than
+the database does (decision 0008).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
-from psycopg import Connection
+from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
+from sqlalchemy import URL
 
-from store import trips
-from store.db import Database
+from store import resting
 from store.trips import Rows, Statement
 
-
-class Bare:
-    """One transaction on one connection; it begins with the first statement."""
-
-    def __init__(self, raw: Connection[Any]) -> None:
-        self._raw = raw
-
-    def fetch_each(self, statements: Sequence[Statement]) -> list[Rows]:
-        """The rows of each statement, all in one trip; each looks at what is committed by then."""
-        return trips.send(self._raw, statements)
-
-    def fetch_and_commit(self, statement: Statement) -> Rows:
-        """The rows of the last statement, in one trip with the commit: they are durable by now."""
-        told, facts = statement
-        with self._raw.pipeline():
-            cursor = self._raw.execute(told, facts, prepare=True)
-            self._raw.commit()
-        return cursor.fetchall()
+# Whoever is locked for longer keeps nobody else waiting.
+_WAIT = "SET lock_timeout = '200ms'"
 
 
-@contextmanager
-def transaction(database: Database) -> Iterator[Bare]:
-    """A bare transaction, rolled back unless it was committed; a fault is psycopg's own.
+class Lines:
+    """The connections for bare trips, as many as are under way at once.
 
     Nudges are for transactions with a session: nothing is handed over here.
     """
-    pooled = database.engine.raw_connection()
-    raw = pooled.driver_connection
-    assert isinstance(raw, Connection)
-    try:
-        yield Bare(raw)
-    finally:
-        if raw.closed:
-            pooled.invalidate()
-        # The pool rolls back what was left open.
-        pooled.close()
+
+    def __init__(self, url: URL) -> None:
+        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # The one that was used last is used next: it knows its statements.
+        self._resting: list[tuple[AsyncConnection[Any], float]] = []
+
+    async def fetch(self, statement: Statement) -> Rows:
+        """The rows of a statement, and what it wrote is durable. A fault is psycopg's own.
+
+        It waits 200 ms for a lock at most.
+        """
+        told, facts = statement
+        async with self._line() as raw:
+            return await (await raw.execute(told, facts, prepare=True)).fetchall()
+
+    async def fetch_each(self, statements: Sequence[Statement]) -> list[Rows]:
+        """The same of several in one trip: each looks at what is committed by then.
+
+        All that they wrote is durable, or nothing is.
+        """
+        async with self._line() as raw:
+            async with raw.pipeline():
+                cursors = [
+                    await raw.execute(told, facts, prepare=True) for told, facts in statements
+                ]
+            return [await cursor.fetchall() for cursor in cursors]
+
+    def close(self) -> None:
+        """Hang up all that rests, which no loop has to run for."""
+        while self._resting:
+            raw, _ = self._resting.pop()
+            raw.pgconn.finish()
+
+    @asynccontextmanager
+    async def _line(self) -> AsyncIterator[AsyncConnection[Any]]:
+        raw = self._rested() or await self._made()
+        try:
+            yield raw
+        finally:
+            if raw.info.transaction_status is TransactionStatus.IDLE:
+                self._resting.append((raw, monotonic()))
+            else:
+                # Broken, or in the middle of what nobody waits for any more.
+                raw.pgconn.finish()
+
+    def _rested(self) -> AsyncConnection[Any] | None:
+        while self._resting:
+            raw, since = self._resting.pop()
+            if monotonic() - since < resting.LONG and resting.is_silent(raw):
+                return raw
+            raw.pgconn.finish()
+        return None
+
+    async def _made(self) -> AsyncConnection[Any]:
+        raw = await AsyncConnection.connect(self._url, autocommit=True)
+        await raw.execute(_WAIT)
+        return raw

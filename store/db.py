@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from select import POLLIN, poll
 from time import monotonic
 from typing import Any
 
@@ -12,11 +11,12 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
+from store import resting
+from store.bare import Lines
+
 __all__ = ["Database", "Engine", "Session", "make_engine", "on_commit"]
 
 _PENDING = "zhiyin_after_commit"
-# A connection that rested longer is asked whether it lives: a firewall may have forgotten it.
-_LONG_REST = 30.0
 
 
 def make_engine(url: str, *, pool_size: int = 10, echo: bool = False) -> Engine:
@@ -45,22 +45,10 @@ def _note_rest(_raw: psycopg.Connection | None, entry: ConnectionPoolEntry) -> N
 def _refuse_dead(
     raw: psycopg.Connection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
 ) -> None:
-    """Have the pool make new connections where the server has hung up on this one.
-
-    A look at the socket tells, without the trip to the server that a ping takes.
-    """
+    """Have the pool make new connections where the server has hung up on this one."""
     rested = monotonic() - entry.info.get("rests_since", monotonic())
-    if not (_is_silent(raw) if rested < _LONG_REST else _answers(raw)):
+    if not (resting.is_silent(raw) if rested < resting.LONG else _answers(raw)):
         raise InvalidatePoolError
-
-
-def _is_silent(raw: psycopg.Connection) -> bool:
-    """A server that is well says nothing unasked."""
-    if raw.closed:
-        return False
-    line = poll()
-    line.register(raw.fileno(), POLLIN)
-    return not line.poll(0)
 
 
 def _answers(raw: psycopg.Connection) -> bool:
@@ -82,6 +70,7 @@ class Database:
 
     def __init__(self, engine: Engine, hand_over: Callable[[Any], None] | None = None) -> None:
         self.engine = engine
+        self.lines = Lines(engine.url)
         self._hand_over = hand_over or (lambda _item: None)
 
     @contextmanager
@@ -92,3 +81,8 @@ class Database:
                 yield session
             for item in session.info.pop(_PENDING, []):
                 self._hand_over(item)
+
+    def close(self) -> None:
+        """Hang up all that rests; what is open goes on."""
+        self.lines.close()
+        self.engine.dispose()

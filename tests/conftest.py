@@ -91,7 +91,9 @@ def fresh_engine(servers: Servers, template_name: str) -> Iterator[Engine]:
 @pytest.fixture
 def fresh_database(fresh_engine: Engine) -> Iterator[Database]:
     """A migrated database for tests that need real commits; as empty as new after each test."""
-    yield Database(fresh_engine)
+    database = Database(fresh_engine)
+    yield database
+    database.lines.close()
     _empty(fresh_engine)
 
 

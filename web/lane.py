@@ -1,8 +1,7 @@
 """A lane: what arrives while others are being served is served together, next."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -19,14 +18,13 @@ class Lane(Generic[Item, Result]):
 
     def __init__(
         self,
-        act: Callable[[Sequence[Item]], Sequence[Result]],
+        act: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
         hands: int = 2,
         lot: int = 8,
         most: int = 32,
     ) -> None:
         self._act, self._hands, self._lot, self._most = act, hands, lot, most
-        self._threads = ThreadPoolExecutor(hands)
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._at_work = 0
         # The loop itself holds its tasks only weakly.
@@ -59,16 +57,13 @@ class Lane(Generic[Item, Result]):
 
     async def _answer(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
-            results = await self._done([item for item, _ in batch])
+            results = await self._act([item for item, _ in batch])
         except Exception as fault:  # noqa: BLE001 -- every one of the batch must hear of it
             _settle(batch, fault)
         else:
             for (_, future), result in zip(batch, results, strict=True):
                 if not future.done():
                     future.set_result(result)
-
-    async def _done(self, items: Sequence[Item]) -> Sequence[Result]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._act, items)
 
 
 def _settle(batch: Sequence[tuple[object, asyncio.Future[Result]]], fault: Exception) -> None:

@@ -14,6 +14,7 @@ from bot import understanding
 from store import migrate
 from web import cron, wiring, worker
 from web.app import create_app, warm
+from web.corking import CorkedHttp
 from web.entrance import read_settings, servers
 from web.parts import Parts
 from web.queue import Nudger, make_queue
@@ -48,6 +49,7 @@ def serve(host: str, port: int) -> None:
         gc.freeze()
         uvicorn.run(
             app,
+            http=CorkedHttp,
             host=host,
             port=port,
             log_level="warning",

@@ -39,14 +39,15 @@ def build(settings: Settings, *, tick: Clock = clock.now, pool_size: int = 10) -
     """The parts for one process; closes what it opened. Both server URLs must be set."""
     assert settings.database_url
     assert settings.redis_url
-    engine = make_engine(settings.database_url, pool_size=pool_size)
     redis, pace = Redis.from_url(settings.redis_url), _pace(settings.redis_url)
+    engine = make_engine(settings.database_url, pool_size=pool_size)
+    database = Database(engine, Nudger(make_queue(redis)))
     try:
-        yield _parts(settings, Database(engine, Nudger(make_queue(redis))), redis, pace, tick)
+        yield _parts(settings, database, redis, pace, tick)
     finally:
         redis.close()
         pace.close()
-        engine.dispose()
+        database.close()
 
 
 def _pace(url: str) -> Redis:

@@ -1,4 +1,4 @@
-"""Express: pushes that only ask a question, answered many at once in one transaction.
+"""Express: pushes that only ask a question, answered many at once.
 
 A glance changes nothing but the list of what was heard and the windows it opens, so nobody need be
 locked. Whoever is in the middle of anything, is new, or repeats a push takes the usual way
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from psycopg.errors import LockNotAvailable
+from psycopg import OperationalError
 
 from bot import answers
 from bot.glances import Glance
@@ -25,9 +25,9 @@ from bot.wechat.inbound import handler_of
 from bot.wechat.push import Push, sealed
 from bot.wechat.windows import trigger_of
 from guide_tasks import progress
-from store import asking, bare
+from store import asking
 from store.asking import Answered, Asker
-from store.bare import Bare
+from store.bare import Lines
 
 # People say the same again and again; which route it takes depends on the words alone.
 _REMEMBERED = 1024
@@ -62,23 +62,26 @@ def question_in(desk: Desk, push: Push) -> Question | None:
     return Question(push, handler) if isinstance(handler, Glance) else None
 
 
-def answer_many(desk: Desk, questions: Sequence[Question], *, now: datetime) -> list[str | None]:
+async def answer_many(
+    desk: Desk, questions: Sequence[Question], *, now: datetime
+) -> list[str | None]:
     """The answers to questions to one account, in their order; None has to take the usual way."""
     try:
-        with bare.transaction(desk.database) as trip:
-            replies = _replies(trip, desk, questions, now)
-    except LockNotAvailable:
+        replies = await _replies(desk, questions, now)
+    except OperationalError:
+        # Whoever is kept waiting, or was cut off, is better off the usual way, which tries again.
         return [None] * len(questions)
     return [_spoken(desk, one, replies, now) for one in questions]
 
 
-def _replies(
-    trip: Bare, desk: Desk, questions: Sequence[Question], now: datetime
+async def _replies(
+    desk: Desk, questions: Sequence[Question], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """The kept replies by platform id, of the pushes that were answered here."""
     started = time.perf_counter()
+    asked = await _asked(desk, questions, now)
     replies, heard = {}, []
-    for key, one in _asked(trip, desk, questions, now).items():
+    for key, one in asked.items():
         words = one.question.glance.say(one.turn, one.view, now)
         replies[key] = answers.kept(words, desk.secret_key, now=now)
         heard.append(_answered(one, replies[key]))
@@ -87,15 +90,13 @@ def _replies(
     account = questions[0].push.account
     took_ms = round((time.perf_counter() - started) * 1000, 3)
     door = account.account_id, account.app_id
-    kept = trip.fetch_and_commit(asking.keeping(door, heard, took_ms=took_ms, now=now))
+    kept = await desk.database.lines.fetch(asking.keeping(door, heard, took_ms=took_ms, now=now))
     return {key: replies[key] for (key,) in kept}
 
 
-def _asked(
-    trip: Bare, desk: Desk, questions: Sequence[Question], now: datetime
-) -> dict[str, _Asked]:
+async def _asked(desk: Desk, questions: Sequence[Question], now: datetime) -> dict[str, _Asked]:
     """The questions that are answered here, with what they ask for; the same one twice is one."""
-    known, views = _read(trip, questions, now)
+    known, views = await _read(desk.database.lines, questions, now)
     asked = {}
     for one in questions:
         message, asker = one.push.said.message, known.get(one.push.said.sender)
@@ -107,8 +108,8 @@ def _asked(
     return asked
 
 
-def _read(
-    trip: Bare, questions: Sequence[Question], now: datetime
+async def _read(
+    lines: Lines, questions: Sequence[Question], now: datetime
 ) -> tuple[dict[str, Asker], dict[Glance[Any], Mapping[int, Any]]]:
     """Who asks, and for each kind of question what those who ask it see, by member."""
     app_id = questions[0].push.account.app_id
@@ -116,7 +117,7 @@ def _read(
     for one in questions:
         openids[one.glance].add(one.push.said.sender)
     everybody, since = set[str]().union(*openids.values()), now - progress.REPLY_WINDOW
-    who, *found = trip.fetch_each(
+    who, *found = await lines.fetch_each(
         [
             asking.seeking(app_id, everybody, answers_since=since, now=now),
             *(glance.asks(asking.behind(app_id, ids), now) for glance, ids in openids.items()),

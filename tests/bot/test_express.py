@@ -1,5 +1,6 @@
 """Questions that only read are answered many at once, and as if they had come one by one."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,10 +12,12 @@ from bot.wechat import express
 from bot.wechat import inbound as wechat
 from bot.wechat.express import Question
 from bot.wechat.push import open_push
+from store import asking
 from store.campaigns import CareTask, TaskState
 from store.grants import Grant
 from store.inbound import InboundMessage, InboundState
 from store.members import Member
+from store.trips import Statement
 from tests.bot.builders import LI, ZHAO, a_push, opened_reply, text_xml
 from tests.bot.conftest import Phone
 from tests.builders import a_care_task
@@ -28,6 +31,11 @@ def question(desk: Desk, now: datetime, *, sender: str, number: int) -> Question
     found = express.question_in(desk, open_push(desk, "brand", push.query, push.body, now=now))
     assert found is not None
     return found
+
+
+def answered(desk: Desk, asked: Sequence[Question], now: datetime) -> list[str | None]:
+    """The answers to questions that are asked at once."""
+    return asyncio.run(express.answer_many(desk, asked, now=now))
 
 
 def words(answers: Sequence[str | None]) -> list[str | None]:
@@ -48,13 +56,13 @@ def test_each_gets_the_answer_that_they_would_get_alone(
 
     asked = [question(desk, now, sender=who, number=n) for n, who in enumerate([LI, ZHAO])]
 
-    assert words(express.answer_many(desk, asked, now=now)) == alone
+    assert words(answered(desk, asked, now)) == alone
 
 
 def test_what_was_asked_is_kept_and_opens_a_window(desk: Desk, li: Phone, now: datetime) -> None:
     li.say(ASK)
 
-    express.answer_many(desk, [question(desk, now, sender=LI, number=7)], now=now)
+    answered(desk, [question(desk, now, sender=LI, number=7)], now)
 
     with Session(desk.database.engine) as session:
         one, other = session.exec(select(InboundMessage).order_by(col(InboundMessage.id))).all()
@@ -71,8 +79,8 @@ def test_the_same_question_twice_is_kept_once_and_answered_alike(
     said = li.say(ASK)
     same = question(desk, now, sender=LI, number=7)
 
-    both = words(express.answer_many(desk, [same, same], now=now))
-    again = express.answer_many(desk, [same], now=now)
+    both = words(answered(desk, [same, same], now))
+    again = answered(desk, [same], now)
 
     assert both == [said, said]
     assert again == [None]
@@ -83,13 +91,13 @@ def test_the_same_question_twice_is_kept_once_and_answered_alike(
 
 
 def test_a_stranger_takes_the_usual_way(desk: Desk, now: datetime) -> None:
-    assert express.answer_many(desk, [question(desk, now, sender=LI, number=7)], now=now) == [None]
+    assert answered(desk, [question(desk, now, sender=LI, number=7)], now) == [None]
 
 
 def test_who_is_in_a_talk_takes_the_usual_way(desk: Desk, li: Phone, now: datetime) -> None:
     li.say("投诉")
 
-    assert express.answer_many(desk, [question(desk, now, sender=LI, number=7)], now=now) == [None]
+    assert answered(desk, [question(desk, now, sender=LI, number=7)], now) == [None]
 
 
 def test_who_answers_a_care_task_takes_the_usual_way(desk: Desk, li: Phone, now: datetime) -> None:
@@ -98,7 +106,7 @@ def test_who_answers_a_care_task_takes_the_usual_way(desk: Desk, li: Phone, now:
         member = session.get_one(Member, li.member_id)
         task = a_care_task(session, member, state=TaskState.SENT, sent_at=now)
 
-    assert express.answer_many(desk, [question(desk, now, sender=LI, number=7)], now=now) == [None]
+    assert answered(desk, [question(desk, now, sender=LI, number=7)], now) == [None]
     li.say(ASK)
     with Session(desk.database.engine) as session:
         assert session.get_one(CareTask, task.id).state is TaskState.REPLIED
@@ -121,6 +129,19 @@ def test_nobody_waits_for_a_member_whom_others_hold(
 
     with desk.database.transaction() as session:
         session.get_one(Member, li.member_id, with_for_update=True)
-        answers = express.answer_many(desk, asked, now=now)
+        answers = answered(desk, asked, now)
 
     assert answers == [None, None]
+
+
+def test_questions_on_a_line_that_breaks_take_the_usual_way(
+    desk: Desk, li: Phone, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    li.say(ASK)
+    hang_up: Statement = ("SELECT pg_terminate_backend(pg_backend_pid())", {})
+    monkeypatch.setattr(asking, "seeking", lambda *_, **__: hang_up)
+    told = answered(desk, [question(desk, now, sender=LI, number=7)], now)
+    monkeypatch.undo()
+
+    assert told == [None]
+    assert words(answered(desk, [question(desk, now, sender=LI, number=7)], now)) == [li.say(ASK)]

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from web.corking import CorkedHttp
+
 _SECONDS_TO_START = 10.0
 
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Serve an application and give its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", http=CorkedHttp)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import Session
 
-from store import db, trips
+from store import db, resting, trips
 from store.db import Database, make_engine
 
 _HANG_UP = text("""
@@ -39,7 +39,7 @@ def _hang_up(database: Database) -> None:
 def test_a_connection_that_the_server_hung_up_on_is_replaced(
     fresh_database: Database, monkeypatch: pytest.MonkeyPatch, long_rest: float
 ) -> None:
-    monkeypatch.setattr(db, "_LONG_REST", long_rest)
+    monkeypatch.setattr(resting, "LONG", long_rest)
     ours = _named(fresh_database)
     before = _pid(ours)
     _hang_up(fresh_database)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from threading import Semaphore
 
 import pytest
 
@@ -14,12 +13,12 @@ class Counter:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.lets = Semaphore(0)
+        self.lets = asyncio.Semaphore(0)
 
-    def __call__(self, numbers: Sequence[int]) -> list[int]:
+    async def __call__(self, numbers: Sequence[int]) -> list[int]:
         """Twice each."""
         self.batches.append(list(numbers))
-        assert self.lets.acquire(timeout=10)
+        await asyncio.wait_for(self.lets.acquire(), timeout=10)
         if -1 in numbers:
             raise ValueError
         return [2 * number for number in numbers]
@@ -36,7 +35,8 @@ async def _asked(
     asked += [asyncio.create_task(lane.put(number)) for number in then]
     await asyncio.sleep(0.05)
     batches_at_once = len(counter.batches)
-    counter.lets.release(lets)
+    for _ in range(lets):
+        counter.lets.release()
     answers = await asyncio.gather(*asked, return_exceptions=True)
     return [batches_at_once, *answers]
 
@@ -76,7 +76,8 @@ def test_a_batch_that_fails_fails_for_each_in_it_and_for_nobody_else() -> None:
     assert [type(fault) for fault in others] == [ValueError, ValueError]
 
 
-def _doubled(numbers: Sequence[int]) -> list[int]:
+async def _doubled(numbers: Sequence[int]) -> list[int]:
+    await asyncio.sleep(0)
     return [2 * number for number in numbers]
 
 
