@@ -126,8 +126,10 @@ def seal_reply(account: Credentials, opened: Opened, xml: str, *, now: datetime)
     encrypt = _cipher(opened.aes_key)._encrypt(xml, account.app_id).decode("ascii")
     timestamp = str(int(now.timestamp()))
     signature = sign(opened.token, timestamp, opened.nonce, encrypt)
+    # What we encode ourselves, in Base64 and hex, holds nothing that would end the CDATA.
     return (
-        f"<xml><Encrypt>{cdata(encrypt)}</Encrypt><MsgSignature>{cdata(signature)}</MsgSignature>"
+        f"<xml><Encrypt><![CDATA[{encrypt}]]></Encrypt>"
+        f"<MsgSignature><![CDATA[{signature}]]></MsgSignature>"
         f"<TimeStamp>{timestamp}</TimeStamp><Nonce>{cdata(opened.nonce)}</Nonce></xml>"
     )
 
