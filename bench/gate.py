@@ -2,8 +2,8 @@
 
 Ours locks the member, reads who they are, what they allowed and what they were told in 35 days,
 asks every rule and writes the touch with its verdict, all in one transaction. The peers ask a rate
-limiter on Redis and insert one row; the floor locks and inserts and decides nothing. All in turns
-on the same machine, one process, every wish another member.
+limiter on Redis, whose logs know as many touches, and insert one row; the floor locks and inserts
+and decides nothing. All in turns on the same machine, one process, every wish another member.
 """
 
 import sys
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import click
@@ -49,10 +49,21 @@ _RECORD = text("""
     FROM unnest(CAST(:members AS bigint[])) AS member
 """)
 
+# Rules of the gate, rules of the peers, recent touches.
+_CASES = ((5, 3, _USUAL), (5, 5, _USUAL), (20, 20, _BUSY))
+
 # Does the work for these members.
 Work = Callable[[Sequence[int]], None]
 # Asks a second of each round, by what was asked.
 Speeds = dict[str, list[float]]
+
+
+class _Turn(NamedTuple):
+    """What is measured, for members who were told so much; `first` is done before, unmeasured."""
+
+    work: Work
+    told: int = _USUAL
+    first: Work | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +92,7 @@ class _Bench:
 class _Seen:
     """All that was measured: asks a second, by name; sizes in touches, dry runs in seconds."""
 
-    singles: Speeds = field(default_factory=dict)
+    singles: dict[tuple[int, int, int], Speeds] = field(default_factory=dict)
     batches: Speeds = field(default_factory=dict)
     weights: Speeds = field(default_factory=dict)
     flat: list[tuple[int, float, float]] = field(default_factory=list)
@@ -98,7 +109,8 @@ def run(*, is_large: bool = False) -> None:
             _grow(bench, size)
             seen.flat.append((size, *_cost(bench)))
             if size == _SIZES[1]:
-                seen.singles, seen.batches = _singles(bench), _batches(bench)
+                seen.singles = {case: _singles(bench, *case) for case in _CASES}
+                seen.batches = _batches(bench)
                 seen.weights = _weights(bench)
         seen.dry = _dry_runs(bench)
     _tell(seen)
@@ -150,14 +162,18 @@ def _floor(bench: _Bench, *, at_once: bool) -> Work:
     return work
 
 
-def _peer(bench: _Bench, name: str, may: Limiter) -> Work:
+def _peer(bench: _Bench, name: str, may: Limiter, told: int) -> _Turn:
+    def fill(members: Sequence[int]) -> None:
+        for member in members:
+            assert all(may(f"{bench.used}-{member}") for _ in range(told))
+
     def work(members: Sequence[int]) -> None:
         for member in members:
             assert may(f"{bench.used}-{member}")
             with bench.database.transaction() as session:
                 session.connection().execute(_RECORD, _record(bench, name, [member]))
 
-    return work
+    return _Turn(work, told, fill)
 
 
 def _record(bench: _Bench, name: str, members: list[int]) -> dict[str, Any]:
@@ -177,36 +193,40 @@ def _per_second(work: Work, members: Sequence[int]) -> float:
     return len(members) / (perf_counter() - start)
 
 
-def _in_turns(bench: _Bench, label: str, works: dict[str, Work], each: int) -> Speeds:
+def _in_turns(bench: _Bench, label: str, turns: dict[str, _Turn], each: int) -> Speeds:
     """Every work once a round, after one round that is not counted."""
-    speeds: Speeds = {name: [] for name in works}
-    turns = [name for _ in range(_ROUNDS + 1) for name in works]
-    with click.progressbar(turns, label=label, file=sys.stderr) as bar:
-        for turn, name in enumerate(bar):
-            told = _BUSY if f"{_BUSY} touches" in name else _USUAL
-            speed = _per_second(works[name], bench.some(each, told))
-            if turn >= len(works):
+    speeds: Speeds = {name: [] for name in turns}
+    steps = [(name, turn) for _ in range(_ROUNDS + 1) for name, turn in turns.items()]
+    with click.progressbar(steps, label=label, file=sys.stderr) as bar:
+        for step, (name, turn) in enumerate(bar):
+            members = bench.some(each, turn.told)
+            if turn.first is not None:
+                turn.first(members)
+            speed = _per_second(turn.work, members)
+            if step >= len(turns):
                 speeds[name].append(speed)
     return speeds
 
 
-def _singles(bench: _Bench) -> Speeds:
+def _singles(bench: _Bench, rules: int, theirs: int, told: int) -> Speeds:
     url = bench.ground.redis_url
-    works = {
-        "gate": _ask_each(bench),
-        "limits": _peer(bench, "limits", limits_limiter(url)),
-        "pyrate-limiter": _peer(bench, "pyrate", pyrate_limiter(url)),
-        "floor": _floor(bench, at_once=False),
+    _publish(bench, rules)
+    turns = {
+        "gate": _Turn(_ask_each(bench), told),
+        "limits": _peer(bench, f"limits-{theirs}", limits_limiter(url, theirs), told),
+        "pyrate-limiter": _peer(bench, f"pyrate-{theirs}", pyrate_limiter(url, theirs), told),
+        "floor": _Turn(_floor(bench, at_once=False), told),
     }
     try:
-        return _in_turns(bench, "one by one", works, _SINGLE)
+        return _in_turns(bench, f"one by one, {theirs} rules of the peers", turns, _SINGLE)
     finally:
         forget(url)
 
 
 def _batches(bench: _Bench) -> Speeds:
-    works = {"gate": _ask_all(bench), "floor": _floor(bench, at_once=True)}
-    return _in_turns(bench, f"batches of {_BATCH:,}", works, _BATCH)
+    _publish(bench, 5)
+    turns = {"gate": _Turn(_ask_all(bench)), "floor": _Turn(_floor(bench, at_once=True))}
+    return _in_turns(bench, f"batches of {_BATCH:,}", turns, _BATCH)
 
 
 def _weights(bench: _Bench) -> Speeds:
@@ -214,10 +234,11 @@ def _weights(bench: _Bench) -> Speeds:
     speeds: Speeds = {}
     for number in (20, 5):
         _publish(bench, number)
-        works = {
-            f"{number} rules, {told} touches each": _ask_all(bench) for told in (_USUAL, _BUSY)
+        turns = {
+            f"{number} rules, {told} touches each": _Turn(_ask_all(bench), told)
+            for told in (_USUAL, _BUSY)
         }
-        speeds |= _in_turns(bench, f"{number} rules", works, _BATCH)
+        speeds |= _in_turns(bench, f"{number} rules", turns, _BATCH)
     return speeds
 
 
@@ -261,7 +282,9 @@ def _ratio(speeds: Speeds, other: str) -> float:
 
 
 def _tell(seen: _Seen) -> None:
-    _table("One by one, 5 rules, 8 recent touches", seen.singles)
+    for (ours, theirs, told), speeds in seen.singles.items():
+        number = f"{ours} rules" if ours == theirs else f"{ours} rules, {theirs} of the peers"
+        _table(f"One by one, {number}, {told} recent touches", speeds)
     _table(f"In batches of {_BATCH:,}, 5 rules, 8 recent touches", seen.batches)
     _table(f"In batches of {_BATCH:,}, by rules and recent touches", seen.weights)
     showing.table(
@@ -278,15 +301,26 @@ def _tell(seen: _Seen) -> None:
     showing.figures(
         "gate",
         {
-            "single_vs_limits": _ratio(seen.singles, "limits"),
-            "single_vs_pyrate": _ratio(seen.singles, "pyrate-limiter"),
-            "single_vs_floor": _ratio(seen.singles, "floor"),
+            **_singles_told(seen),
             "batch_per_s": median(seen.batches["gate"]),
             "batch_vs_floor": _ratio(seen.batches, "floor"),
             "dry_run_s_per_million": seen.dry[largest] / largest * 1e6,
             "flatness": seen.flat[-1][2] / seen.flat[0][2],
         },
     )
+
+
+def _singles_told(seen: _Seen) -> dict[str, float]:
+    """One by one beside each other: as a rule with three rules of theirs, and with all of them."""
+    return {
+        f"single_vs_{name}_{theirs}_rules": _ratio(speeds, other)
+        for (_, theirs, _), speeds in seen.singles.items()
+        for name, other in {
+            "limits": "limits",
+            "pyrate": "pyrate-limiter",
+            "floor": "floor",
+        }.items()
+    }
 
 
 def _table(title: str, speeds: Speeds) -> None:
