@@ -41,7 +41,8 @@ def rolling(
     name: str, cap: int, length: timedelta, used: Used, ask: Question, at: datetime
 ) -> Violation | None:
     """A cap in every window of a length; opens when no such window around the ask is full."""
-    near = [touch for touch in used.touches if at - length < touch.until]
+    since = at - length
+    near = [touch for touch in used.touches if since < touch.until]
     if len(near) + len(used.holds) < cap:
         return None
     if not used.holds and all(touch.at <= at for touch in near):

@@ -1,7 +1,7 @@
 """What the record knows about members that a verdict needs, for a whole batch in one trip."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -12,13 +12,9 @@ from sqlmodel import Session, col
 
 from fatigue.case import Held, Recent, Window
 from fatigue.rules import (
-    CalendarCap,
     GrantRule,
     LifetimeCap,
-    MinGap,
-    Period,
     Policy,
-    RollingCap,
     is_zone,
 )
 from fatigue.standing import Standing, landing
@@ -93,8 +89,7 @@ _CHANNELS = {channel.value: channel for channel in Channel}
 _CATEGORIES = {category.value: category for category in Category}
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 _STATES = {state.value: state for state in TouchState}
-# The longest span of a period, and a day more because its start is wall-clock time.
-_PERIOD_DAYS = {Period.DAY: 2, Period.WEEK: 8, Period.MONTH: 32}
+_LONGEST_PATIENCE = max(HUMAN_PATIENCE.values())
 
 
 def lock(session: Session, member_ids: Collection[int]) -> None:
@@ -273,15 +268,4 @@ def endless(policy: Policy) -> set[Channel]:
 
 def horizon(policy: Policy, now: datetime) -> datetime:
     """How far back touches must be read, pending ones included."""
-    spans = [timedelta(0)]
-    for rule in policy.rules:
-        match rule:
-            case RollingCap() | MinGap():
-                spans.append(timedelta(seconds=rule.seconds))
-            case GrantRule() if rule.seconds is not None:
-                spans.append(timedelta(seconds=rule.seconds))
-            case CalendarCap():
-                spans.append(timedelta(days=_PERIOD_DAYS[rule.period]))
-            case _:
-                pass
-    return now - max(spans) - max(HUMAN_PATIENCE.values())
+    return now - policy.looks_back - _LONGEST_PATIENCE

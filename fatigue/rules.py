@@ -6,7 +6,7 @@ A number that cannot be meant (0, negative, blank) is refused when the rule is b
 """
 
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import time, timedelta
 from enum import StrEnum
 from typing import ClassVar, Final, Literal, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -42,6 +42,8 @@ class Period(StrEnum):
 
 
 _FEWEST_DAYS = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 28}
+# The longest, and a day more because a period starts by wall-clock time.
+_MOST_DAYS = {Period.DAY: 2, Period.WEEK: 8, Period.MONTH: 32}
 
 
 class BadRule(Refusal):
@@ -278,9 +280,13 @@ class Policy:
     rules: tuple[Rule, ...]
     bands: tuple[Band, ...] = DEFAULT_BANDS
     has_shadows: bool = field(init=False, repr=False, compare=False, default=False)
+    # The longest span that one of the rules counts, a lifetime and an endless grant left aside.
+    looks_back: timedelta = field(init=False, repr=False, compare=False, default=timedelta(0))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "has_shadows", any(rule.is_shadow for rule in self.rules))
+        spans = [_span_of(rule) for rule in self.rules]
+        object.__setattr__(self, "looks_back", max(spans, default=timedelta(0)))
         check_bands(self.bands)
         known = {band.name for band in self.bands}
         seen: set[str] = set()
@@ -302,6 +308,19 @@ class Policy:
     def band_of(self, priority: int) -> Band:
         """The band that a priority falls into; the lowest takes what is below all."""
         return next((band for band in self.bands if priority >= band.floor), self.bands[-1])
+
+
+def _span_of(rule: Rule) -> timedelta:
+    """How far back a rule counts at most."""
+    match rule:
+        case RollingCap() | MinGap():
+            return timedelta(seconds=rule.seconds)
+        case GrantRule():
+            return timedelta(seconds=rule.seconds or 0)
+        case CalendarCap():
+            return timedelta(days=_MOST_DAYS[rule.period])
+        case _:
+            return timedelta(0)
 
 
 def is_zone(name: str) -> bool:

@@ -22,6 +22,7 @@ from fatigue.rules import (
     QuietHours,
     RollingCap,
     Rule,
+    Selector,
 )
 
 __all__ = [
@@ -59,17 +60,22 @@ def _bound(
 ) -> list[tuple[Rule, Used]]:
     """The rules that have a say, each with what it counts."""
     most = len(recent) + len(ask.holds)
-    return [
-        (rule, _used(rule, recent, ask.holds))
-        for rule in policy.rules
-        if rule.is_shadow is is_shadow and rule.can_close(most) and rule.binds(ask)
-    ]
+    # Many rules count the same touches.
+    selected: dict[Selector, Used] = {}
+    bound = []
+    for rule in policy.rules:
+        if rule.is_shadow is is_shadow and rule.can_close(most) and rule.binds(ask):
+            used = selected.get(rule.selector)
+            if used is None:
+                used = selected[rule.selector] = _used(rule.selector, recent, ask.holds)
+            bound.append((rule, used))
+    return bound
 
 
-def _used(rule: Rule, recent: Sequence[Recent], holds: Sequence[Held]) -> Used:
+def _used(selector: Selector, recent: Sequence[Recent], holds: Sequence[Held]) -> Used:
     return Used(
-        [touch for touch in recent if rule.selector.takes(touch)],
-        [hold for hold in holds if rule.selector.takes_hold(hold)] if holds else (),
+        [touch for touch in recent if selector.takes(touch)],
+        [hold for hold in holds if selector.takes_hold(hold)] if holds else (),
     )
 
 
