@@ -1,5 +1,6 @@
 """The ground of a measurement: servers, and a migrated database that is dropped afterwards."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,9 @@ def prepared() -> Iterator[Ground]:
         settings = Settings(var_dir=folder / "servers")
         with hold_servers(settings, _say) as held, _made(held.database_url) as url:
             engine = make_engine(url)
+            # As every process of the product does once it is ready.
+            gc.collect()
+            gc.freeze()
             yield Ground(Database(engine), url, held.redis_url, folder)
             engine.dispose()
 

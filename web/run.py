@@ -34,6 +34,12 @@ def _parts() -> Iterator[Parts]:
             yield parts
 
 
+def _settle() -> None:
+    """What is there now stays for good: the collector need not walk through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
@@ -45,8 +51,7 @@ def serve(host: str, port: int) -> None:
             threading.Thread(target=understanding.warm, daemon=True).start()
         app = create_app(parts)
         warm(app)
-        # What is there now stays for good: the collector need not walk through it again and again.
-        gc.freeze()
+        _settle()
         uvicorn.run(
             app,
             http=CorkedHttp,
@@ -62,6 +67,7 @@ def serve(host: str, port: int) -> None:
 def work() -> None:
     """Do the jobs of the queue."""
     with _parts() as parts:
+        _settle()
         worker.work(parts, parts.redis)
 
 
