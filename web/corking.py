@@ -48,6 +48,9 @@ class Corked:
 class CorkedHttp(HttpToolsProtocol):
     """HTTP over a corked connection."""
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+    def connection_made(  # type: ignore[override]  # uvicorn narrows it in the same way
+        self, transport: Transport
+    ) -> None:
         """Cork it."""
-        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
+        corked: Any = Corked(transport, self.loop)
+        super().connection_made(corked)
