@@ -168,12 +168,13 @@ _OPEN_TASK = """
     SELECT g.userid, m.name FROM care_tasks t
     JOIN guides g ON g.id = t.guide_id JOIN members m ON m.id = t.member_id
     JOIN identities i ON i.member_id = m.id AND i.channel = 'wechat'
-    WHERE t.state = 'assigned' ORDER BY t.id DESC LIMIT 1
+    WHERE t.state = 'assigned'
+    ORDER BY (SELECT count(*) FROM care_tasks o WHERE o.member_id = m.id), t.id DESC LIMIT 1
 """
 
 
 def someone_to_care_for(town: Town) -> tuple[str, str]:
-    """The newest open task of a member who follows the account: the guide's userid, the name."""
+    """The newest open task of a follower with the fewest tasks: the guide's userid, the name."""
     with town.database.transaction() as session:
         guide, member = session.connection().execute(text(_OPEN_TASK)).one()
     return guide, member
