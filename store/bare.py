@@ -43,7 +43,8 @@ class Lines:
     async def fetch_each(self, statements: Sequence[Statement]) -> list[Rows]:
         """The same of several in one trip: each looks at what is committed by then.
 
-        All that they wrote is durable, or nothing is.
+        All that they wrote is durable, or nothing is. The driver loses its place where a constraint
+        that waits for the commit fails, so the schema has none.
         """
         async with self._line() as raw:
             async with raw.pipeline():

@@ -64,11 +64,14 @@ def test_a_commit_that_fails_is_heard_of(marked: Database) -> None:
 
     with pytest.raises(psycopg.errors.UniqueViolation):
         asyncio.run(marked.lines.fetch(twice))
-    # The driver knows less of a commit that ends a trip of several.
-    with pytest.raises(psycopg.Error):
-        told(marked, _MARK, _MARK)
 
     assert marks(marked) == 0
+
+
+def test_no_constraint_waits_for_the_commit(marked: Database) -> None:
+    waiting = ("SELECT conname FROM pg_constraint WHERE condeferrable", dict[str, str]())
+
+    assert told(marked, waiting) == [[]]
 
 
 def test_a_line_is_used_again(marked: Database) -> None:
