@@ -1,13 +1,13 @@
 """A care task's way: opened, edited, sent or skipped by the guide; then settled and answered."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from content.pieces import MAX_BYTES
-from fatigue import facts, gate
-from guide_tasks import again, asks, proofs, retractions, tasks
+from fatigue import gate
+from guide_tasks import again, asks, replies, retractions, tasks
 from guide_tasks.fallback import fall_back, first_rule
 from store import orders_due, visibility
 from store.audit import note
@@ -24,9 +24,6 @@ from store.jobs import Job, after_commit
 from store.plain import plain
 from store.touches import Channel, Evidence, Touch, TouchState
 
-# A member who writes within a week of a touch is taken to answer it.
-REPLY_WINDOW = timedelta(days=7)
-_UNANSWERED = frozenset({TaskState.SENT, TaskState.DELIVERED})
 _UNSEEN = frozenset({TaskState.ASSIGNED, TaskState.REASSIGNED, TaskState.SNOOZED})
 # How long a slot is held for a worker to come; a guide's word is not lost in a short outage.
 _GUIDE_LEASE_MINUTES = 60
@@ -234,6 +231,17 @@ def touches_settled(session: Session, touches: Sequence[Touch], *, now: datetime
     for touch in touches:
         if touch.care_task_id is not None:
             _carry_over(session, session.get_one(CareTask, touch.care_task_id), touch, now)
+    replies.words_since(session, _news(touches), now=now)
+
+
+def _news(touches: Sequence[Touch]) -> dict[int, datetime]:
+    """Members of whose care more is known now, with the instant before which it changes nothing."""
+    news: dict[int, datetime] = {}
+    for touch in touches:
+        began = [at for at in (touch.fenced_at, touch.counted_at) if at is not None]
+        if touch.care_task_id is not None and began:
+            news[touch.member_id] = min([*began, news.get(touch.member_id, began[0])])
+    return news
 
 
 def _carry_over(session: Session, task: CareTask, touch: Touch, now: datetime) -> None:
@@ -269,7 +277,7 @@ def _take_back(
     session: Session, task: CareTask, touch: Touch, *, needs_hand: bool, now: datetime
 ) -> None:
     """The brand speaks where a guide's message did not arrive, unless the member came anyway."""
-    came_anyway = task.state not in _UNANSWERED
+    came_anyway = task.state not in replies.UNANSWERED
     if retractions.retract(session, task, touch, now=now) and needs_hand and not came_anyway:
         fall_back(session, [task], after_broadcast=True, now=now)
 
@@ -295,23 +303,3 @@ def _follow(task: CareTask, touch: Touch, now: datetime) -> None:
         case _:
             # Still on its way, or unknown: a later word will settle it.
             pass
-
-
-def member_wrote(session: Session, member_id: int, *, now: datetime) -> None:
-    """The member wrote to the brand: the last task that reached them counts as answered, once."""
-    facts.lock(session, [member_id])
-    task = session.exec(
-        select(CareTask)
-        .where(CareTask.member_id == member_id, col(CareTask.sent_at) > now - REPLY_WINDOW)
-        .where(col(CareTask.state).in_(REACHED))
-        .order_by(col(CareTask.sent_at).desc(), col(CareTask.id).desc())
-        .limit(1)
-        .with_for_update()
-    ).first()
-    if task is None:
-        return
-    if task.state in _UNANSWERED:
-        move_task(task, TaskState.REPLIED, now=now)
-    # What follows the purchase proves nothing about what led to it.
-    if task.state is not TaskState.CONVERTED:
-        proofs.by_answer(session, task, now=now)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from guide_tasks import launch
+from guide_tasks import launch, replies
 from store.campaigns import Campaign, CampaignState, CareTask, TaskState
 from store.consents import Consent, Purpose
 from store.db import Database
@@ -97,6 +97,12 @@ def write_in(session: Session, member: Member, *, now: datetime) -> None:
         )
     )
     session.flush()
+
+
+def writes(session: Session, member: Member, *, now: datetime) -> None:
+    """The same, and the tasks heard of it."""
+    write_in(session, member, now=now)
+    replies.member_wrote(session, member.id, now=now)
 
 
 def a_task(session: Session, guide: Guide, *, now: datetime, **facts: Any) -> CareTask:

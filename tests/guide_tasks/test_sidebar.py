@@ -18,7 +18,7 @@ from store.letters import Letter, LetterState
 from store.members import Member
 from store.touches import Channel, Evidence, Touch, TouchState
 from tests.builders import a_guide, a_product, a_touch, an_order
-from tests.guide_tasks.people import URL, a_customer, a_sent_touch, a_task
+from tests.guide_tasks.people import URL, a_customer, a_sent_touch, a_task, writes
 
 ACTOR = "guide:wang"
 
@@ -163,7 +163,7 @@ def test_answer_proves_the_guides_word_and_earns_the_commission(
     order = an_order(session, member, now=now).order
 
     acts: list[Callable[[], object]] = [
-        lambda: progress.member_wrote(session, member.id, now=now),
+        lambda: writes(session, member, now=now),
         lambda: attribution.attribute(session, order.id, public_url=URL, now=now),
     ]
     for act in acts if is_before else reversed(acts):
