@@ -135,7 +135,7 @@ def retry_time(touch: Touch, error: ChannelError, now: datetime) -> datetime | N
     wait = max(float(error.retry_after or 0), grown)
     spread = random.uniform(0, max(_JITTER_SECONDS, wait / 4))  # noqa: S311 -- no secret
     retry_at = now + timedelta(seconds=wait + spread)
-    ends = touch.asked_at + _PATIENCE
+    ends = (touch.tried_since or touch.asked_at) + _PATIENCE
     is_late = retry_at >= (min(ends, touch.deadline_at) if touch.deadline_at else ends)
     return None if is_late else retry_at
 

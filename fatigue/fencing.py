@@ -105,6 +105,7 @@ def _passed(touch: Touch, told: Answer, policy: Policy, now: datetime) -> FenceR
         return FenceRefusal.WITHHELD if is_over else FenceRefusal.DEFERRED
     move_touch(touch, TouchState.SENDING, now=now)
     touch.fenced_at = touch.counted_at = now
+    touch.tried_since = touch.tried_since or now
     touch.attempts += 1
     return None
 
@@ -181,12 +182,16 @@ def mark_unknown(
 ) -> list[int]:
     """Touches whose sender went silent for `older_than` become `unknown`: counted, never resent.
 
-    A broadcast waits for its guide first. Gives their ids.
+    A broadcast that lies before its guide waits for them first. Gives their ids.
     """
     patience = {channel: HUMAN_PATIENCE.get(channel, older_than) for channel in Channel}
     marked = []
     for channel, wait in patience.items():
-        is_late = (col(Touch.channel) == channel) & (col(Touch.fenced_at) <= now - wait)
+        is_late = col(Touch.fenced_at) <= now - wait
+        if channel is Channel.WECOM_BROADCAST:
+            # Without the provider's id no guide is known to have it: the call never came back.
+            is_late |= col(Touch.provider_id).is_(None) & (col(Touch.fenced_at) <= now - older_than)
+        is_late &= col(Touch.channel) == channel
         for touch in _abandoned(session, TouchState.SENDING, is_late, limit):
             land(touch, TouchState.UNKNOWN, now)
             marked.append(touch.id)

@@ -69,11 +69,10 @@ def answer(
         for ask in _questions(policy, standing, wish, now, asked_at):
             displaced = _displaced(policy, recent, ask, now)
             if displaced:
+                kept = [touch for touch in recent if touch.touch_id not in displaced]
+                open_now = verdict(policy, kept, ask, now)
                 reasons = found.violations
-                open_now = Verdict(
-                    Outcome.OPEN, ask.channel, passed_over=reasons, displaces=displaced
-                )
-                return Answer(open_now, None)
+                return Answer(replace(open_now, passed_over=reasons, displaces=displaced), None)
     return Answer(found, wakes_at(policy, standing, wish, found, without=without))
 
 

@@ -32,7 +32,8 @@ _INSERT = """INSERT INTO touches (
 """
 # What a touch does not have before it was fenced.
 _LATER: dict[str, object] = {
-    **dict.fromkeys(("fenced_at", "reached_at", "provider_id", "failure", "evidence")),
+    **dict.fromkeys(("fenced_at", "tried_since", "reached_at")),
+    **dict.fromkeys(("provider_id", "failure", "evidence")),
     "attempts": 0,
 }
 # An instance without the constructor, as the mapper makes one for a row that it has read: the

@@ -151,6 +151,8 @@ class Touch(SQLModel, table=True):
     lease_until: datetime | None = None
     counted_at: datetime | None = None
     fenced_at: datetime | None = None
+    # The first fence: from then on the platform was tried.
+    tried_since: datetime | None = None
     # How often it went past the fence.
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     settled_at: datetime | None = None

@@ -134,6 +134,24 @@ def test_busy_platform_is_tried_again_later(house: House) -> None:
     assert len(house.service.sent) == 2
 
 
+def test_busy_platform_is_tried_again_however_long_the_gate_made_the_touch_wait(
+    house: House,
+) -> None:
+    later = house.now + timedelta(days=3)
+    with house.database.transaction() as session:
+        consents.stop(session, house.li, reason="chat", until=later, now=house.now)
+    touch_id = house.ask(_BROADCAST)
+
+    house.now = later
+    house.sweep()
+    house.deliver(
+        touch_id, {_BROADCAST: RecordingChannel(name=_BROADCAST, react=failing(base.BUSY))}
+    )
+
+    touch = house.touch(touch_id)
+    assert (touch.state, touch.failure) == (TouchState.ASKED, "platform_busy")
+
+
 def test_touch_waits_while_the_credentials_cannot_be_opened(house: House, redis: Redis) -> None:
     touch_id = house.ask()
     clients = WechatClients("https://wechat.invalid", redis, "not the key that sealed them")

@@ -354,6 +354,20 @@ def test_shadow_rule_is_recorded_and_stops_nothing(session: Session) -> None:
     assert [v["rule"] for v in third.verdict["shadow"]] == ["strict"]
 
 
+def test_shadow_rule_is_recorded_also_where_another_touch_gives_way(session: Session) -> None:
+    strict = RollingCap(name="strict", source="test", is_shadow=True, cap=1, seconds=24 * 3600)
+    publish(session, one_a_day(2), strict)
+    li = a_member(session, now=MORNING)
+    first, second = (
+        gate.ask(session, an_ask(session, li, priority=LOW), now=MORNING) for _ in range(2)
+    )
+
+    high = gate.ask(session, an_ask(session, li, priority=HIGH), now=MORNING)
+
+    assert high.verdict["displaces"] == [second.id]
+    assert [(v["rule"], v["touches"]) for v in high.verdict["shadow"]] == [("strict", [first.id])]
+
+
 def test_dry_run_on_a_later_day_counts_what_is_scheduled_for_it(session: Session) -> None:
     publish(session, one_a_day())
     li = a_member(session, now=MORNING)

@@ -222,6 +222,7 @@ def test_broadcast_is_unknown_only_after_three_days_and_counts_until_their_end(
     session: Session, morning: datetime
 ) -> None:
     touch = a_sending(session, morning)
+    gate.settle(session, touch.id, TouchState.SENDING, provider_id="msg-1", now=morning)
     patience, end = timedelta(minutes=10), morning + timedelta(days=3)
 
     early = gate.mark_unknown(session, older_than=patience, now=end - _SECOND)
@@ -230,6 +231,18 @@ def test_broadcast_is_unknown_only_after_three_days_and_counts_until_their_end(
 
     assert (early, late) == ([], [touch.id])
     assert (touch.state, closed.outcome) == (TouchState.UNKNOWN, Outcome.DEFER)
+
+
+def test_broadcast_whose_call_never_came_back_is_unknown_at_once(
+    session: Session, morning: datetime
+) -> None:
+    touch = a_sending(session, morning)
+    patience = timedelta(minutes=10)
+
+    early = gate.mark_unknown(session, older_than=patience, now=morning + patience - _SECOND)
+    late = gate.mark_unknown(session, older_than=patience, now=morning + patience)
+
+    assert (early, late) == ([], [touch.id])
 
 
 def test_broadcast_without_an_answer_counts_as_long_as_its_guide_may_send_it(
