@@ -12,12 +12,14 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, Session, SQLModel, select
 
 from store.columns import big_key, link, one_of, status
-from store.errors import NotAllowed, Refusal
+from store.errors import NotAllowed, NotFound, Refusal
+from store.tokens import digest
 
 MIN_PASSWORD = 8
 # OWASP's least cost for scrypt with 16 MiB: one check takes about 50 ms.
 _COST = {"n": 2**14, "r": 8, "p": 5}
 _SALT_BYTES = 16
+_MARK_DIGITS = 16
 
 
 class GuideStatus(StrEnum):
@@ -138,6 +140,13 @@ class Operator(SQLModel, table=True):
     password_hash: str
     role: OperatorRole = status(OperatorRole, default=OperatorRole.OPERATOR)
     is_active: bool = True
+    sessions_since: datetime | None = None
+
+    @property
+    def mark(self) -> str:
+        """What a session shows besides the id; a new password or a log-out makes it another."""
+        since = f" {self.sessions_since.timestamp()}" if self.sessions_since else ""
+        return digest(self.password_hash + since)[:_MARK_DIGITS]
 
 
 class WeakPassword(Refusal):
@@ -156,10 +165,29 @@ class RoleTooLow(NotAllowed):
         super().__init__(f"This needs the role {needed}.")
 
 
-def operator_by_id(session: Session, operator_id: int) -> Operator | None:
-    """The operator, while active."""
+def operator_with(session: Session, operator_id: int, mark: str) -> Operator | None:
+    """The operator, while active and with the mark that the session was opened with."""
     operator = session.get(Operator, operator_id)
-    return operator if operator is not None and operator.is_active else None
+    is_in = operator is not None and operator.is_active and operator.mark == mark
+    return operator if is_in else None
+
+
+def log_out(session: Session, operator_id: int, mark: str, *, now: datetime) -> None:
+    """End every session of the operator whose session this is; one that is over ends nothing."""
+    operator = operator_with(session, operator_id, mark)
+    if operator is not None:
+        operator.sessions_since = now
+        session.flush()
+
+
+def operator_left(session: Session, login: str) -> Operator:
+    """Shut the console for a person, also where they are logged in; `add_operator` opens it."""
+    operator = session.exec(select(Operator).where(Operator.login == login)).first()
+    if operator is None:
+        raise NotFound(f"There is no operator {login}.")
+    operator.is_active = False
+    session.flush()
+    return operator
 
 
 def add_operator(
@@ -168,7 +196,7 @@ def add_operator(
     """Let a person into the console; a login that is known gets the new name and password.
 
     Without a `role` a known login keeps its own; the first of a deployment rules it, later ones
-    run campaigns.
+    run campaigns. Sessions with an older password end.
     """
     if len(password) < MIN_PASSWORD:
         raise WeakPassword
@@ -177,7 +205,7 @@ def add_operator(
         is_first = session.exec(select(Operator.id).limit(1)).first() is None
         usual = OperatorRole.ADMIN if is_first else OperatorRole.OPERATOR
         operator = Operator(login=login, name=name, password_hash="", role=usual)
-    operator.role = role or operator.role
+    operator.role, operator.is_active = role or operator.role, True
     operator.name, operator.password_hash = name, _hash(password, secrets.token_bytes(_SALT_BYTES))
     session.add(operator)
     session.flush()

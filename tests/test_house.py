@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from store import migrate
+from store.settings import Settings
 from store.tables import metadata
 
 _ROOT = Path(__file__).parents[1]
@@ -118,6 +119,24 @@ def test_lock_and_papers_name_no_registry(name: str) -> None:
         pytest.skip(f"{name} is not written yet")
 
     assert not re.search(r"--(extra-)?index-url|https?://\S*(pypi|simple)\b", path.read_text())
+
+
+def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
+    page = (_ROOT / "docs/settings.md").read_text()
+    product, rest = page.split("## Only for the sandbox and the tests")
+    name = re.compile(r"`(ZHIYIN_[A-Z_]+)`")
+    code = "".join(path.read_text() for path in _modules("store", "tests"))
+
+    assert set(name.findall(product)) == {f"ZHIYIN_{one.upper()}" for one in Settings.model_fields}
+    assert [one for one in name.findall(rest) if one not in code] == []
+
+
+def test_readmes_name_no_setting_that_is_not_there() -> None:
+    known = {f"ZHIYIN_{one.upper()}" for one in Settings.model_fields}
+    for page in ("README.md", "README.zh-CN.md"):
+        named = set(re.findall(r"ZHIYIN_[A-Z_]+", (_ROOT / page).read_text()))
+
+        assert named <= known
 
 
 def _modules(*folders: str) -> Iterator[Path]:

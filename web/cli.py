@@ -5,6 +5,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
+from redis.exceptions import ConnectionError as NoRedis
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from store import migrate
 from store.clock import now
@@ -34,8 +36,17 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List without importing what other parts bring; `zhiyin NAME --help` says more."""
         own = {name: command.get_short_help_str(70) for name, command in self.commands.items()}
+        names = self.list_commands(ctx)
         with formatter.section("Commands"):
-            formatter.write_dl([(name, own.get(name, "")) for name in self.list_commands(ctx)])
+            formatter.write_dl(
+                [(one, own.get(one, f"See `zhiyin {one} --help`.")) for one in names]
+            )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse bytes that are no text: neither a database nor a terminal takes them."""
+        if not all(map(_is_text, args)):
+            raise click.UsageError("An argument is not UTF-8; set the terminal to UTF-8.")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Turn what a person can mend into one sentence."""
@@ -43,6 +54,12 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except (EmbeddedServerError, Refusal) as fault:
             raise click.ClickException(str(fault)) from fault
+        except (ArgumentError, OperationalError, NoRedis) as fault:
+            what = "Redis" if isinstance(fault, NoRedis) else "The database"
+            why = str(getattr(fault, "orig", fault)).splitlines()[0].rstrip(".")
+            raise click.ClickException(
+                f"{what} cannot be used: {why}. `zhiyin doctor` says what to do."
+            ) from fault
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,6 +111,14 @@ for _command in (
 
 def _entries() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=_GROUP)}
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _show(findings: list[doctor.Finding]) -> None:

@@ -11,20 +11,30 @@ from fatigue import policies
 from store import accounts, api_keys, binding, clock
 from store.accounts import AccountForm, CallbackMode, Platform
 from store.coupons import CouponPlan
-from store.organisation import Brand, OperatorRole, add_operator
+from store.organisation import Brand, OperatorRole, add_operator, operator_left
 from web.entrance import read_settings, record
 from web.errors import first_problem
 
+# What a column of whole numbers holds.
+_INTEGER_MAX = 2**31 - 1
+
+
+def _written(_context: click.Context, _argument: click.Parameter, word: str) -> str:
+    """Refuse a code or name of which nothing can be read."""
+    if not word.strip():
+        raise click.BadParameter("it is empty.")
+    return word
+
 
 @click.command("brand")
-@click.argument("code")
-@click.argument("name")
+@click.argument("code", callback=_written)
+@click.argument("name", callback=_written)
 @click.option("--timezone", default="Asia/Shanghai", show_default=True)
 def brand(code: str, name: str, timezone: str) -> None:
     """Add a brand, with the ready content pieces and the default policy of the gate."""
     try:
         ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as unknown:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
         raise click.BadParameter(f"{timezone} is no time zone; try Asia/Shanghai.") from unknown
     with record(read_settings()) as database, database.transaction() as session:
         if session.exec(select(Brand).where(Brand.code == code)).first() is not None:
@@ -36,8 +46,8 @@ def brand(code: str, name: str, timezone: str) -> None:
 
 
 @click.command("operator")
-@click.argument("login")
-@click.argument("name")
+@click.argument("login", callback=_written)
+@click.argument("name", callback=_written)
 @click.option(
     "--role",
     type=click.Choice([role.value for role in OperatorRole]),
@@ -54,6 +64,15 @@ def operator(login: str, name: str, password: str, role: str | None) -> None:
     click.echo(f"{login} can log in at /hq, as {given}.")
 
 
+@click.command("operator-left")
+@click.argument("login")
+def operator_gone(login: str) -> None:
+    """Shut the HQ console for a person, at once; `zhiyin operator` opens it again."""
+    with record(read_settings()) as database, database.transaction() as session:
+        operator_left(session, login)
+    click.echo(f"{login} sees nothing at /hq any more.")
+
+
 @click.command("account")
 @click.argument("platform", type=click.Choice([platform.value for platform in Platform]))
 @click.argument("code")
@@ -68,7 +87,9 @@ def operator(login: str, name: str, password: str, role: str | None) -> None:
     help="How WeChat is told to send callbacks; WeCom knows only safe.",
 )
 @click.option("--original-id", default="", help="The gh_… id of an official account.")
-@click.option("--agent-id", type=int, help="The agent id of a WeCom app.")
+@click.option(
+    "--agent-id", type=click.IntRange(1, _INTEGER_MAX), help="The agent id of a WeCom app."
+)
 @click.option("--notice-template-id", default="", help="Template of subscription notices.")
 @click.option("--secret", prompt=True, hide_input=True)
 @click.option("--token", prompt=True, hide_input=True)
@@ -94,7 +115,7 @@ def account(platform: str, code: str, brand_code: str, **fields: str | int | Non
 @click.command("joining-gift")
 @click.argument("brand_code", metavar="BRAND")
 @click.option("--plan", "plan_code", help="Code of the coupon plan of which one coupon is given.")
-@click.option("--points", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--points", type=click.IntRange(0, _INTEGER_MAX), default=0, show_default=True)
 def joining_gift(brand_code: str, plan_code: str | None, points: int) -> None:
     """Say what a brand gives to who joins, once per mobile; without options, nothing any more."""
     with record(read_settings()) as database, database.transaction() as session:
@@ -112,7 +133,7 @@ def joining_gift(brand_code: str, plan_code: str | None, points: int) -> None:
 
 
 @click.command("api-key")
-@click.argument("source")
+@click.argument("source", callback=_written)
 def api_key(source: str) -> None:
     """Issue the API key of an outside system; an earlier one of SOURCE stops working."""
     with record(read_settings()) as database, database.transaction() as session:
@@ -120,4 +141,4 @@ def api_key(source: str) -> None:
     click.echo(f"Authorization: Bearer {key}")
 
 
-COMMANDS = (brand, operator, account, joining_gift, api_key)
+COMMANDS = (brand, operator, operator_gone, account, joining_gift, api_key)

@@ -1,4 +1,4 @@
-"""`zhiyin guide left`, `guide missing`, `department`: what a person says about guides in WeCom."""
+"""`zhiyin guide left`, `back` and `missing`, `department`: what a person says about guides."""
 
 import click
 from sqlmodel import select
@@ -14,7 +14,7 @@ _ACTOR = "cli"
 
 @click.group("guide")
 def guide() -> None:
-    """Guides who leave, and guides whom WeCom does not show any more."""
+    """Guides who leave or come back, and guides whom WeCom does not show any more."""
 
 
 @guide.command("left")
@@ -30,6 +30,20 @@ def left(userid: str, to: str | None) -> None:
         except Refusal as refusal:
             raise click.ClickException(str(refusal)) from None
     click.echo(f"{userid} has left and sees nothing any more; a worker hands everything over.")
+
+
+@guide.command("back")
+@click.argument("userid")
+def back(userid: str) -> None:
+    """Put a guide who had left in post again; what was handed over stays where it is."""
+    with record(read_settings()) as database, database.transaction() as session:
+        try:
+            known = directory.guide_of(session, userid)
+            departures.come_back(session, known.id, actor=_ACTOR, now=clock.now())
+            directory.seen(session, [known.id], now=clock.now())
+        except Refusal as refusal:
+            raise click.ClickException(str(refusal)) from None
+    click.echo(f"{userid} is in post.")
 
 
 @guide.command("missing")

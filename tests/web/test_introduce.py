@@ -68,6 +68,16 @@ def test_operator_can_log_in_with_the_password_given(run: Run, fresh_database: D
         assert check_password(session, "hq", "wrong horse") is None
 
 
+def test_operator_who_left_gets_in_no_more(run: Run, fresh_database: Database) -> None:
+    run("operator", "hq", "小王", "--password", "correct horse")
+
+    assert run("operator-left", "hq").exit_code == 0
+    assert "There is no operator nobody." in run("operator-left", "nobody").output
+
+    with fresh_database.transaction() as session:
+        assert check_password(session, "hq", "correct horse") is None
+
+
 def test_account_names_its_door_and_keeps_its_secret_sealed(
     run: Run, fresh_database: Database
 ) -> None:
@@ -145,3 +155,51 @@ def test_joining_gift_of_an_unknown_brand_or_plan_is_refused(
 
     assert answer.exit_code == 1
     assert "There is no" in answer.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("brand", "b", "B", "--timezone", "Asia"),
+        ("joining-gift", "b", "--points", "99999999999"),
+        ("letters", "list", "--limit", "-1"),
+        ("serve", "--port", "99999"),
+        ("sandbox", "--port", "99999"),
+        ("brand", "", ""),
+        ("brand", "b", " "),
+        ("operator", "", "B", "--password", "correct horse"),
+        ("api-key", ""),
+    ],
+)
+def test_a_number_or_name_that_cannot_be_is_refused_in_a_sentence(
+    run: Run, words: tuple[str, ...]
+) -> None:
+    result = run(*words)
+
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "Invalid value" in result.output
+
+
+def test_a_database_that_is_not_there_is_told_in_a_sentence(redis_url: str, tmp_path: Path) -> None:
+    result = Run("postgresql://postgres@127.0.0.1:1/none", redis_url, tmp_path)("migrate")
+
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "The database cannot be used" in result.output
+
+
+def test_a_word_that_is_no_text_is_refused_in_a_sentence(run: Run) -> None:
+    result = run("brand", "b", b"\xb5\xea".decode(errors="surrogateescape"))
+
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "An argument is not UTF-8" in result.output
+
+
+@pytest.mark.parametrize("command", ["cron", "doctor", "migrate"])
+@pytest.mark.parametrize("url", ["garbage", "redis://127.0.0.1:port/0"])
+def test_an_address_of_redis_that_is_none_is_told_in_a_sentence(
+    database_url: str, tmp_path: Path, command: str, url: str
+) -> None:
+    result = Run(database_url, url, tmp_path)(command)
+
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "ZHIYIN_REDIS_URL" in result.output

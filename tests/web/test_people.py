@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from sqlmodel import select
+from sqlmodel import col, select
 
 from store import clock, directory
 from store.accounts import Platform
@@ -48,6 +48,25 @@ def test_guide_leaves_at_once_and_a_worker_does_the_rest(
         heir = directory.guide_of(session, "ZhaoLei").id
         assert (wang.status, departure.successor_id) == (GuideStatus.LEFT, heir)
         assert session.exec(select(AuditEntry.act)).all() == ["guide.depart"]
+
+
+def test_guide_comes_back_once_everything_is_handed_over(
+    run: Run, fresh_database: Database
+) -> None:
+    run("guide", "left", "WangFang")
+    too_early = run("guide", "back", "WangFang")
+    with fresh_database.transaction() as session:
+        session.exec(select(Departure)).one().finished_at = clock.now()
+
+    result = run("guide", "back", "WangFang")
+
+    assert (too_early.exit_code, "handed over" in too_early.output) == (1, True)
+    assert result.exit_code == 0, result.output
+    with fresh_database.transaction() as session:
+        wang = directory.guide_of(session, "WangFang")
+        acts = session.exec(select(AuditEntry.act).order_by(col(AuditEntry.id))).all()
+    assert (wang.status, wang.left_at) == (GuideStatus.ACTIVE, None)
+    assert acts == ["guide.depart", "guide.come_back"]
 
 
 @pytest.mark.parametrize(

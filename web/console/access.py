@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, HTTPException, Request
 
-from store.organisation import Operator, OperatorRole, RoleTooLow, operator_by_id
+from store.organisation import Operator, OperatorRole, RoleTooLow, operator_with
 from web.deps import PartsDep, SessionDep
 from web.sessions import Door
 
@@ -19,8 +19,8 @@ LOGIN = "/hq/login"
 
 def get_operator(request: Request, parts: PartsDep, session: SessionDep) -> Operator:
     """The operator who is looking; without one, the way leads to the log-in and back here."""
-    person_id = parts.sessions.person(request, Door.CONSOLE)
-    operator = operator_by_id(session, person_id) if person_id is not None else None
+    shown = parts.sessions.marked(request, Door.CONSOLE)
+    operator = operator_with(session, *shown) if shown is not None else None
     if operator is None:
         wanted = request.url.path if request.method == "GET" else HOME
         raise HTTPException(

@@ -3,7 +3,13 @@
 import pytest
 from sqlmodel import select
 
-from store.organisation import Operator, WeakPassword, add_operator, check_password
+from store.organisation import (
+    Operator,
+    WeakPassword,
+    add_operator,
+    check_password,
+    operator_left,
+)
 from tests.web.browser import Browser
 from tests.web.console.conftest import LOGIN, PASSWORD
 from tests.web.scene import Scene
@@ -52,6 +58,28 @@ def test_operator_who_left_is_asked_to_log_in(scene: Scene, song: Browser) -> No
     answer = song.get("/hq")
 
     assert answer.status_code == 303
+
+
+def test_new_password_ends_the_sessions_of_the_old_one(scene: Scene, song: Browser) -> None:
+    assert song.get("/hq").status_code == 200
+    with scene.database.transaction() as session:
+        add_operator(session, LOGIN, "宋知远", "another-one")
+
+    answer = song.get("/hq")
+
+    assert answer.status_code == 303
+
+
+def test_operator_who_left_comes_back_by_being_added_again(scene: Scene, song: Browser) -> None:
+    del song
+    with scene.database.transaction() as session:
+        operator_left(session, LOGIN)
+    assert _try(scene.browser(), PASSWORD) == 401
+
+    with scene.database.transaction() as session:
+        add_operator(session, LOGIN, "宋知远", PASSWORD)
+
+    assert _try(scene.browser(), PASSWORD) == 303
 
 
 def test_right_password_opens_the_page_that_was_asked_for(scene: Scene, song: Browser) -> None:
@@ -112,6 +140,17 @@ def test_log_out_closes_the_session(song: Browser) -> None:
     song.post("/hq/logout")
 
     assert song.get("/hq").status_code == 303
+
+
+def test_copied_cookie_opens_nothing_after_the_log_out(scene: Scene, song: Browser) -> None:
+    copied = scene.browser()
+    copied.cookies.update(song.cookies)
+    was_in = copied.get("/hq").status_code
+
+    song.post("/hq/logout")
+
+    assert (was_in, copied.get("/hq").status_code) == (200, 303)
+    assert _try(scene.browser(), PASSWORD) == 303
 
 
 @pytest.mark.parametrize("origin", ["https://evil.test", "null", "http://shop.test:9000"])
