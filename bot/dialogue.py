@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.messages import Answer, Menu, Reply, Text, Turn
-from bot.router import Filter
+from bot.router import Filter, Handler
 from content import keywords
 from content.messages import MessageKind, render
 from content.phrases import Intent
@@ -33,6 +33,21 @@ def number_of(turn: Turn, prefix: str) -> int:
     """The number behind the prefix of a tapped key, or in the words; 0 when there is none."""
     said = _key(turn).removeprefix(prefix) or keywords.normal(turn.words)
     return int(said) if said.isdecimal() and len(said) <= _LONGEST_NUMBER else 0
+
+
+def confirmed(act: Handler, ask_again: Handler) -> Handler:
+    """The handler of a yes: a mere "fine" is one only as the very next words after the question."""
+
+    def handle(turn: Turn, session: Session, now: datetime) -> Answer:
+        talk = inbound.conversation(session, turn.identity_id, now)
+        if talk is None or keywords.is_decisive(turn.words):
+            return act(turn, session, now)
+        if not inbound.has_gone_on(session, turn.member_id, talk):
+            return act(turn, session, now)
+        inbound.move_talk(session, talk, talk.step, facts=talk.facts, now=now)
+        return ask_again(turn, session, now)
+
+    return handle
 
 
 def leave(turn: Turn, session: Session, _now: datetime) -> Answer:

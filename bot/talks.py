@@ -20,6 +20,10 @@ _TAPS = r.Filter(lambda turn: isinstance(turn.message, Menu))
 _SPEAKS = r.Filter(lambda turn: is_spoken(turn.message))
 _TYPES = r.Filter(lambda turn: isinstance(turn.message, Text))
 _SENDS_PLACE = r.Filter(lambda turn: isinstance(turn.message, Place))
+# "Complaint" in the middle of one is a part of it; "a person, please" is no opinion.
+_ASKS_NOTHING = r.Filter(lambda turn: keywords.wish(turn.words) in {None, Intent.FEEDBACK})
+_IN_WORDS = r.says_exactly(frozenset(talk_words.SCORE_WORDS))
+_MAY_CANCEL = r.says(Intent.CANCEL) & r.says(Intent.STOP)
 _HAS_NO_MORE = r.says_exactly(talk_words.NOTHING_TO_ADD)
 
 
@@ -35,17 +39,17 @@ def add_first(router: r.Router) -> None:
 def add_talks(router: r.Router) -> None:
     """What is an answer inside a talk; before the wishes, after talks with their own last word."""
     router.on(dialogue.CANCELS, dialogue.leave)
+    router.on(_MAY_CANCEL, preferences.cancel)
     router.on(at(feedback.WORDS) & _HAS_NO_MORE, dialogue.leave)
-    router.on(at(feedback.SCORE) & r.NUMBER, feedback.score)
+    router.on(at(feedback.SCORE) & (r.NUMBER | _IN_WORDS), feedback.score)
     router.on(dialogue.tapped(feedback.TAP), feedback.score)
-    router.on(at(feedback.WORDS) & _TYPES, feedback.words)
     router.on(dialogue.tapped(preferences.PAUSE), preferences.pause)
     router.on(preferences.SAYS_WISH, preferences.grant)
+    router.on(at(feedback.WORDS) & _TYPES & _ASKS_NOTHING, feedback.words)
 
 
 def add_last(router: r.Router) -> None:
-    """What no wish took: places, names of places, and what the bot cannot read."""
+    """What no wish took: places, and what the bot cannot read."""
     router.on(_SENDS_PLACE, shops.near)
     router.on(attachments.ATTACHED, attachments.explain)
-    router.on(at(shops.WHERE) & _TYPES, shops.where)
     router.on(at(feedback.SCORE) & _TYPES, feedback.start)

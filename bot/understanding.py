@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from threading import Lock
 
 from bot.likeness import Likeness
-from content import exemplars, keywords
+from content import denials, exemplars, keywords
 from content.phrases import Intent
 
 # Below, the sentence is like nothing that is known.
@@ -24,7 +24,7 @@ _CLEAR = 0.8
 _MOST_CHOICES = 3
 # What is meant stands early; a longer text would only take longer.
 _MOST_LETTERS = 200
-_SMALL_TALK = frozenset({Intent.GREETING, Intent.THANKS})
+_SMALL_TALK = frozenset({Intent.GREETING, Intent.THANKS, Intent.CANCEL})
 # Words of pinyin are parted by spaces, wishes are not.
 _MARKS = r"[,.!?;~，。！？；、～…]+|(?<=[^\x00-\xff])\s+"
 # People say the same again and again.
@@ -53,7 +53,7 @@ def understand(text: str) -> Understood:
     wishes = _wishes_of_parts(text)
     if len(wishes) > 1:
         return replace(whole, intent=None, choices=wishes[:_MOST_CHOICES])
-    if whole.choices and wishes:
+    if wishes and (whole.choices or whole.intent is Intent.CANCEL):
         return replace(whole, intent=wishes[0], choices=())
     return whole
 
@@ -64,10 +64,18 @@ def warm() -> None:
 
 
 def _guess(text: str) -> Understood:
-    """What the text as a whole asks for."""
+    """What the text as a whole asks for, and not what it says is not wanted."""
     word = keywords.wish(text)
     if word is not None:
         return Understood(word, score=1.0)
+    found = _nearest(text)
+    best = found.intent or next(iter(found.choices), None)
+    instead = denials.without(text, best) if best is not None else None
+    return found if instead is None else replace(found, intent=instead, choices=())
+
+
+def _nearest(text: str) -> Understood:
+    """The wish whose exemplars the text is most like, or those that are close."""
     scores = _likeness().scores(text)
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
     best, second = ranked[:2]

@@ -66,6 +66,8 @@ WHOLE: dict[Intent, frozenset[str]] = {
 HARD_STOPS = WHOLE[Intent.STOP] - WHOLE[Intent.CANCEL]
 # These do something at once, so nothing is taken off before they are compared.
 _TO_THE_LETTER = frozenset({Intent.STOP, Intent.RESUME, Intent.CONFIRM, Intent.CANCEL})
+# Who types these has read the question; the others of CONFIRM may be a "fine" to anything.
+_DECISIVE = frozenset({"确认", "确定"})
 # Every route asks for the same words again, and people say the same words again and again.
 _REMEMBERED = 4096
 
@@ -91,6 +93,11 @@ def wish(text: str) -> Intent | None:
     """The wish that the words as a whole are a word for; never an answer to a question."""
     answers = {Intent.CONFIRM, Intent.CANCEL}
     return next((one for one in Intent if one not in answers and means(text, one)), None)
+
+
+def is_decisive(words: str) -> bool:
+    """A confirmation that cannot be meant for anything else."""
+    return normal(words) in _DECISIVE
 
 
 def joints() -> tuple[str, ...]:

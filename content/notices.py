@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 _LAST_WORDS = 3
+_NAMELESS = "一位顾客"
 # What a card's menu offers: a key and its words.
 _MENU = [["refresh", "刷新进度"]]
 _LONGEST_LINE = 120
@@ -66,7 +67,7 @@ def reminder(*, tasks: int, deadline_at: datetime, zone: ZoneInfo, url: str) -> 
 def sale(*, member: str, sales_fen: int, commission_fen: int, url: str) -> dict[str, Any]:
     """A member whom the guide cared for has bought."""
     return {
-        "title": f"{member}下单了",
+        "title": f"{member or _NAMELESS}下单了",
         "text": "您照顾过的顾客刚刚买了东西，趁热说声谢谢吧。",
         "rows": [
             ["成交", f"{sales_fen / 100:.2f} 元"],
@@ -125,7 +126,7 @@ def amends_campaign(day: date) -> str:
 
 def masked(name: str) -> str:
     """A member's name as a message in WeCom may show it."""
-    return f"{name[0]}**" if name else "一位顾客"
+    return f"{name[0]}**" if name else _NAMELESS
 
 
 def one_line(words: str) -> str:

@@ -129,6 +129,7 @@ REFUSALS: dict[type[Refusal], str] = {
     points_shop.ItemNotFound: "没有找到这件兑换品，可能已经下架了。",
     points_shop.ItemSoldOut: "来晚了一步，刚刚兑完了，您的积分没有动。",
     points_shop.ItemLimitReached: "这件每人最多兑 {limit} 份，您已经兑过了。",
+    points_shop.PriceChanged: "这件刚刚调整了积分，您的积分没有动，请看好再兑换。",
     points_shop.TokenUsed: "这一页已经用过了，请重新打开再兑换。",
     points.NotEnoughPoints: "积分不够哦，现在可用 {balance} 分。",
     members.BadMobile: "手机号好像不对，请输入 11 位手机号。",

@@ -21,6 +21,10 @@ SCORE_LABELS: dict[int, str] = {
     2: "不满意",
     1: "很不满意",
 }
+# The same said in words, which an older WeChat shows without a tap.
+SCORE_WORDS: dict[str, int] = {label: score for score, label in SCORE_LABELS.items()}
+# "Cancel" after a question that nobody answered is an answer to it, late.
+LEFT_OPEN = "好的，先放下，什么都没有改。如果是不想再收到我们的消息，请回复“退订”。"
 # Days of a pause, by the choice that is tapped.
 PAUSE_LABELS: dict[int, str] = {7: "暂停一周", 30: "暂停一个月", 90: "暂停三个月"}
 PAUSE_HEAD = "想安静多久？点一个，或者直接回复“暂停两周”“暂停到5月1日”。"

@@ -43,17 +43,22 @@ _PLACE = f"(?P<channel>{'|'.join(_CHANNELS)})?的?(?:消息|通知|推送|群发
 _THING = "(?:接收|发送|推送|发)?(?:给我)?(?:消息|通知|推送|广告|营销|营销消息)?"
 _OF_IT = "(?:的)?(?:消息|通知|推送)?"
 _CLOSE = "(?:吧|了|啦|谢谢|好吗|可以吗|行吗|吗|呢)*"
+# "Too few were sent", "has it been resumed?": told or asked, not wished.
+_NOT_DONE = "(?!.*(?<!谢)了[吗呢]?$)"
 _SENTENCES: dict[WishKind, str] = {
-    WishKind.LESS: "(?:少发|少推送|少推|减少|少打扰|发少)(?:一)?(?:点|些)?(?:我)?"
+    WishKind.LESS: f"{_NOT_DONE}(?:少发|少推送|少推|减少|少打扰|发少)(?:一)?(?:点|些)?(?:我)?"
     + _THING
     + "|(?:别|不要)(?:再)?发(?:那么|这么|太)多"
     + _THING,
     # Whoever says "for now" means no "never".
-    WishKind.PAUSE: "(?:先|暂时)*(?:暂停|停|停发|别发|不要发|勿扰|免打扰|别打扰我?)"
+    WishKind.PAUSE: f"{_NOT_DONE}(?:先|暂时)*(?:暂停|停|停发|别发|不要发|勿扰|免打扰|别打扰我?)"
     f"{_THING}(?:{_SPAN})",
-    WishKind.NEVER: "(?:不要|别|不用|不想|停止)(?:再)?(?:给我)?"
-    f"(?:发|发送|推送|推|打扰|联系|接收|收到)(?:我)?{_THING}|(?:关闭|拒收|退订|屏蔽){_THING}",
-    WishKind.RESUME: f"(?:恢复|重新开启|重新打开|继续(?=接收|发)){_THING}",
+    # Who would rather not trouble a guide is only polite, and who refused a parcel tells of it.
+    WishKind.NEVER: "(?:不要|别|不用|停止)(?:再)?(?:给我)?"
+    f"(?:发|发送|推送|推|接收|收到|(?:打扰|联系)(?!导购|顾问))(?:我)?{_THING}"
+    f"|不想(?:再)?(?:被打扰|(?:接收|收到){_THING})"
+    f"|(?:退订|屏蔽)(?!.*了[吗呢]){_THING}|(?:关闭|拒收){_NOT_DONE}{_THING}",
+    WishKind.RESUME: f"{_NOT_DONE}(?:恢复|重新开启|重新打开|继续(?=接收|发)){_THING}",
 }
 _PATTERNS = {
     kind: re.compile(

@@ -8,6 +8,7 @@ from sqlmodel import Session
 from bot.dialogue import number_of
 from bot.messages import Answer, Choices, Reply, Turn
 from content import talk_words
+from content.keywords import normal
 from content.messages import MessageKind, render
 from guide_tasks import amends
 from store import feedback, inbound
@@ -37,7 +38,7 @@ def start(turn: Turn, session: Session, now: datetime) -> Answer:
 
 def score(turn: Turn, session: Session, now: datetime) -> Answer:
     """A score was tapped or typed: keep it at once, then ask for words."""
-    given_score = number_of(turn, TAP)
+    given_score = talk_words.SCORE_WORDS.get(normal(turn.words)) or number_of(turn, TAP)
     if not feedback.WORST <= given_score <= feedback.BEST:
         return start(turn, session, now)
     given = feedback.give(

@@ -24,7 +24,7 @@ SHOWS = frozenset(
 # These open a talk that asks before anything is done.
 _OPENS_TALK = frozenset({Intent.GIFT, Intent.SHOPS, Intent.PROFILE, Intent.FEEDBACK})
 # Nothing but these is done on a guess.
-HARMLESS = SHOWS | _OPENS_TALK
+HARMLESS = SHOWS | _OPENS_TALK | {Intent.CANCEL}
 
 
 def answering(handlers: Mapping[Intent, Handler]) -> Handler:

@@ -14,6 +14,7 @@ from content import talk_words, wishes
 from content.messages import MessageKind, render
 from content.wishes import Asked
 from fatigue import preferences
+from store import inbound
 from store.consents import WishKind
 from store.touches import Channel
 
@@ -38,6 +39,14 @@ def stop(turn: Turn, session: Session, now: datetime) -> Answer:
     """No more marketing or care on any channel."""
     preferences.stop(session, turn.member_id, reason=_SOURCE, now=now)
     return Reply(render(MessageKind.STOPPED))
+
+
+def cancel(turn: Turn, session: Session, now: datetime) -> Answer:
+    """A word that stops all, unless a question of ours is still open: then it says no to that."""
+    if not inbound.is_left_open(session, turn.identity_id, turn.member_id, now=now):
+        return stop(turn, session, now)
+    inbound.end_talk(session, turn.identity_id)
+    return Reply(talk_words.LEFT_OPEN)
 
 
 def resume(turn: Turn, session: Session, now: datetime) -> Answer:

@@ -43,9 +43,14 @@ def propose(turn: Turn, session: Session, now: datetime) -> Answer:
     return Reply(render(MessageKind.BIRTHDAY_SURE, birthday_on=birthday_on))
 
 
+def ask_again(turn: Turn, _session: Session, _now: datetime) -> Answer:
+    """The talk has gone elsewhere meanwhile: repeat the question."""
+    return Reply(render(MessageKind.BIRTHDAY_SURE, birthday_on=_named(turn)))
+
+
 def confirm(turn: Turn, session: Session, now: datetime) -> Answer:
     """Set it."""
-    birthday_on = date.fromisoformat(turn.facts["birthday_on"])
+    birthday_on = _named(turn)
     profile.set_birthday(session, turn.member_id, birthday_on, today=turn.day(now), now=now)
     inbound.end_talk(session, turn.identity_id)
     return Reply(render(MessageKind.BIRTHDAY_SET, birthday_on=birthday_on))
@@ -55,3 +60,7 @@ def cancel(turn: Turn, session: Session, _now: datetime) -> Answer:
     """Leave it as it is."""
     inbound.end_talk(session, turn.identity_id)
     return Reply(render(MessageKind.BIRTHDAY_LEFT))
+
+
+def _named(turn: Turn) -> date:
+    return date.fromisoformat(turn.facts["birthday_on"])

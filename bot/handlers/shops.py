@@ -6,10 +6,13 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
+from bot import understanding
 from bot.messages import Answer, Place, Reply, Turn
+from bot.router import Handler
 from content import talk_words
 from content.keywords import normal
 from content.messages import MessageKind, render
+from content.phrases import Intent
 from store import inbound, relations, shops
 from store.members import Member
 from store.organisation import Brand, Shop
@@ -45,14 +48,23 @@ def near(turn: Turn, session: Session, now: datetime) -> Answer:
     return _listed(turn, session, found, now, title=talk_words.NEAREST)
 
 
-def where(turn: Turn, session: Session, now: datetime) -> Answer:
-    """The name of a place or of a shop was typed as the answer to the question."""
-    member = session.get_one(Member, turn.member_id)
-    found = shops.in_place(session, member.brand_id, normal(turn.words))
-    if not found:
+def answering(otherwise: Handler) -> Handler:
+    """The handler of what is typed as the answer to the question where.
+
+    What names no place of ours and clearly is another wish goes to `otherwise`.
+    """
+
+    def where(turn: Turn, session: Session, now: datetime) -> Answer:
+        member = session.get_one(Member, turn.member_id)
+        found = shops.in_place(session, member.brand_id, normal(turn.words))
+        if found:
+            inbound.end_talk(session, turn.identity_id)
+            return _listed(turn, session, found, now, title=_place_of(found))
+        if _is_other_wish(turn):
+            return otherwise(turn, session, now)
         return _ask(turn, session, member.brand_id, missing=turn.words.strip()[:_LONGEST_ECHO])
-    inbound.end_talk(session, turn.identity_id)
-    return _listed(turn, session, found, now, title=_place_of(found))
+
+    return where
 
 
 def hours_line(session: Session, shop: Shop, now: datetime) -> str:
@@ -88,6 +100,11 @@ def _listed(
     ]
     url = turn.page("shops")
     return Reply(render(MessageKind.SHOPS, title=title, shops=lines, asks=asks, url=url))
+
+
+def _is_other_wish(turn: Turn) -> bool:
+    wish = understanding.understand(turn.words).intent if turn.wits.understands else None
+    return wish not in {None, Intent.SHOPS}
 
 
 def _place_of(found: Sequence[Found]) -> str:

@@ -131,6 +131,27 @@ def test_words_are_no_duty(li: Phone, wang: int, words: str) -> None:
     assert "您现在有 0 积分" in li.say("积分")
 
 
+def test_word_for_a_wish_is_no_opinion(li: Phone, wang: int) -> None:
+    del wang
+    li.say("反馈")
+    li.say("1")
+
+    assert li.say("我的积分").startswith("您现在有 0 积分")
+    assert "已经转给中山路店的王芳" in li.say("转人工")
+    assert _given(li)[0].words == ""
+
+
+@pytest.mark.parametrize("words", ["投诉", "服务态度差"])
+def test_opinion_that_sounds_like_the_question_is_kept(li: Phone, wang: int, words: str) -> None:
+    del wang
+    li.say("反馈")
+    li.say("1")
+
+    li.say(words)
+
+    assert _given(li)[0].words == words
+
+
 def test_second_score_of_a_day_or_an_order_is_refused_kindly(li: Phone, wang: int) -> None:
     del wang
     _order(li)

@@ -124,6 +124,16 @@ def test_tapping_no_leaves_all_as_it_is(li: Phone) -> None:
         assert session.exec(select(Suppression)).all() == []
 
 
+@pytest.mark.parametrize("words", ["我不想退订", "不要取消", "恢复了吗", "发少了"])
+def test_denied_or_told_wish_changes_nothing(li: Phone, words: str) -> None:
+    li.say("你好")
+    before = _rows(li.desk.database)
+
+    li.say(words)
+
+    assert _rows(li.desk.database) == before
+
+
 def test_two_wishes_are_offered_to_tap(li: Phone) -> None:
     li.say("看看会员卡，顺便查一下积分")
     asked = _kept(li)

@@ -84,5 +84,12 @@ def test_another_wish_goes_through_while_a_place_is_asked_for(town: Phone) -> No
     assert "您现在有 0 积分" in town.say("积分")
 
 
+def test_question_in_own_words_is_answered_while_a_place_is_asked_for(town: Phone) -> None:
+    town.say("门店")
+
+    assert town.say("我要退货怎么办").startswith("还没有您的订单")
+    assert town.say("上海").startswith("上海的门店")
+
+
 def test_brand_without_places_is_no_dead_end(li: Phone) -> None:
     assert "全部门店：https://x.example/m/shops" in _at(li, "30.27", "120.15")

@@ -234,6 +234,22 @@ def test_question_in_between_does_not_lose_the_gift(li: Phone) -> None:
     assert _state(li, coupon_id) is CouponState.GIFTING
 
 
+def test_a_mere_fine_after_another_answer_sends_no_gift(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    asked = li.say("送券")
+    li.now += timedelta(seconds=5)
+    li.say("我的积分")
+    li.now += timedelta(seconds=5)
+
+    again = li.say("好的")
+    meanwhile = _state(li, coupon_id)
+    li.say("好的")
+
+    assert (again, meanwhile) == (asked, CouponState.AVAILABLE)
+    assert _state(li, coupon_id) is CouponState.GIFTING
+
+
 def test_gift_that_waits_too_long_is_forgotten(li: Phone) -> None:
     li.say("你好")
     coupon_id = _coupon(li, "迎新券")

@@ -127,6 +127,31 @@ def test_talk_ends_by_itself_after_ten_minutes(li: Phone) -> None:
     assert "您现在有 0 积分" in li.say("积分")
 
 
+@pytest.mark.parametrize("words", ["取消", "N"])
+def test_cancel_word_after_a_talk_lapsed_unsubscribes_nobody(li: Phone, words: str) -> None:
+    li.say("你好")
+    _put(li, gift.CONFIRM)
+    li.now += inbound.CONVERSATION_LIFE
+
+    first = li.say(words)
+
+    assert "什么都没有改" in first
+    assert "已为您退订" in li.say(words)
+
+
+@pytest.mark.parametrize("words", ["暂停", "你们的消息能不能都别发给我了呀", "查快递顺便看看积分"])
+def test_cancel_word_after_a_question_with_choices_says_no_to_it(li: Phone, words: str) -> None:
+    li.say(words)
+
+    assert "什么都没有改" in li.say("取消")
+
+
+def test_score_is_taken_in_words_too(li: Phone) -> None:
+    li.say("反馈")
+
+    assert li.say("非常满意！").startswith("太好了")
+
+
 def _take_step(session: Session, identity_id: int, li: Phone) -> int:
     talk = inbound.conversation(session, identity_id, li.now)
     assert talk is not None

@@ -46,6 +46,34 @@ def test_words_that_are_no_wish_are_none(words: str) -> None:
     assert wishes.read(words) is None
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("发少了", "少发了吗", "减少了", "恢复了", "恢复了吗", "短信恢复了吗", "退订了吗"),
+        *("屏蔽了吗", "拒收了", "关闭了吗", "停三天了", "暂停一个月了吗"),
+        *("不想打扰", "不想打扰导购", "不用联系导购", "不要联系顾问"),
+    ],
+)
+def test_what_is_told_asked_or_said_out_of_politeness_is_no_wish(words: str) -> None:
+    assert wishes.read(words) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        *(("别发了", WishKind.NEVER), ("导购别联系我了", WishKind.NEVER)),
+        *(("不想被打扰", WishKind.NEVER), ("可以退订吗", WishKind.NEVER)),
+        *(("退订了", WishKind.NEVER), ("不用联系我了", WishKind.NEVER)),
+        *(("恢复吧谢谢了", WishKind.RESUME), ("暂停一周谢谢了", WishKind.PAUSE)),
+    ],
+)
+def test_wish_with_a_particle_is_still_one(words: str, kind: WishKind) -> None:
+    asked = wishes.read(words)
+
+    assert asked is not None
+    assert asked.kind is kind
+
+
 def test_traditional_characters_and_marks_are_the_same_wish() -> None:
     assert wishes.read("【暫停】兩個星期！") == Asked(WishKind.PAUSE, (), Span(days=14))
 

@@ -69,6 +69,29 @@ def test_courtesy_before_a_wish_is_no_second_wish() -> None:
     assert understanding.understand("你好，我的快递到哪了，谢谢").intent is Intent.ORDERS
 
 
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        *(("别给我退订", Intent.CANCEL), ("我不想退订", Intent.CANCEL)),
+        *(("不要取消", Intent.CANCEL), ("唔好幫我退訂", Intent.CANCEL)),
+        *(("不要暂停发送", Intent.CANCEL), ("不要恢复接收", Intent.CANCEL)),
+        *(("不用转人工，我自己看", Intent.CANCEL), ("wo bu xiang tuiding", Intent.CANCEL)),
+        *(("我没说要退订啊", Intent.RESUME), ("不要退订，查一下积分", Intent.POINTS)),
+    ],
+)
+def test_what_is_denied_is_not_offered(text: str, intent: Intent) -> None:
+    assert understanding.understand(text).intent is intent
+
+
+@pytest.mark.parametrize(
+    "text", ["怎么还不给我退订", "我不想取消关注，别发消息了", "要不要退订呢烦死了别发了"]
+)
+def test_stop_in_a_sentence_with_another_no_is_still_a_stop(text: str) -> None:
+    found = understanding.understand(text)
+
+    assert Intent.STOP in {found.intent, *found.choices}
+
+
 @pytest.mark.parametrize("text", ["", " ", "\0", "😀" * 300, "积分" * 5000, "a" * 20000, "\u202e"])
 def test_odd_text_is_no_fault(text: str) -> None:
     assert isinstance(understanding.understand(text), understanding.Understood)
