@@ -30,7 +30,11 @@ from store.db import Database
 _log = logging.getLogger(__name__)
 
 _MOST_CALLS_A_TURN = 3
-_MOBILE = re.compile(r"(?<!\d)(1\d{2})\d{4}(\d{4})(?!\d)")
+# A mobile as people write it: with the country before it, in groups, in full-width digits.
+_GAP = r"[\s.\-\u2010-\u2015\uff0d]?"
+_MOBILE = re.compile(
+    rf"(?<!\d)((?:(?:00)?86{_GAP})?[1\uff11]\d{{2}}){_GAP}\d{{4}}{_GAP}(\d{{4}})(?!\d)"
+)
 # A server that asks for no key is sent one all the same: the client insists.
 _NO_KEY = "none"
 

@@ -301,14 +301,30 @@ def test_model_that_is_away_becomes_help(ask: Ask) -> None:
         assert ask(f"http://127.0.0.1:{held.getsockname()[1]}/v1", "x") == _FALLBACK
 
 
-def test_mobile_in_the_words_is_masked_before_they_leave(ask: Ask) -> None:
+@pytest.mark.parametrize(
+    ("mobile", "masked"),
+    [
+        ("13812345678", "138****5678"),
+        ("138 1234 5678", "138****5678"),
+        ("138-1234-5678", "138****5678"),
+        ("8613812345678", "86138****5678"),
+        ("+86 138 1234 5678", "+86 138****5678"),
+        (
+            "\uff11\uff13\uff18\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18",
+            "\uff11\uff13\uff18****\uff15\uff16\uff17\uff18",
+        ),
+    ],
+)
+def test_mobile_in_the_words_is_masked_before_they_leave(
+    ask: Ask, mobile: str, masked: str
+) -> None:
     script = Script([_says("好的")])
 
     with _serving(script) as url:
-        ask(url, "我的手机13812345678，订单20260301138123456789呢")
+        ask(url, f"我的手机{mobile}，订单20260301138123456789呢")
 
     said = script.asked[0]["messages"][-1]["content"]
-    assert said == "我的手机138****5678，订单20260301138123456789呢"
+    assert said == f"我的手机{masked}，订单20260301138123456789呢"
 
 
 def test_key_and_words_are_in_no_log(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
