@@ -35,19 +35,29 @@ _BEHIND = """
           AND outside_id = ANY(CAST(%(outside_ids)s AS text[]))
     )
 """
-# In the order of their ids: two processes with the same messages never wait in a ring.
+# In the order of their ids: two processes with the same messages never wait in a ring. Whoever was
+# erased, merged away or left since the first look is not written about any more; whoever is about
+# to be holds the member's lock.
 _KEEP = """
     WITH said AS (
         SELECT * FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS row(
             platform_id text, outside_id text, member_id bigint, kind text, payload jsonb,
             reply jsonb, channel text, allowance int, seconds int)
+    ), standing AS (
+        SELECT said.*
+        FROM said
+        JOIN members m ON m.id = said.member_id
+        JOIN identities i ON i.channel = 'wechat' AND i.account = %(account)s
+                         AND i.outside_id = said.outside_id AND i.member_id = m.id
+        WHERE m.status = 'active'
+        ORDER BY m.id FOR KEY SHARE OF m, i
     ), heard AS (
         INSERT INTO inbound_messages (account_id, platform_id, outside_id, member_id, kind, payload,
                                       state, reply, received_at, answered_at, handled_ms,
                                       late_attempts)
         SELECT %(account_id)s, platform_id, outside_id, member_id, kind, payload, 'answered', reply,
                %(now)s, %(now)s, %(took_ms)s, 0
-        FROM said ORDER BY platform_id
+        FROM standing ORDER BY platform_id
         ON CONFLICT ON CONSTRAINT uq_inbound_messages_platform DO NOTHING
         RETURNING platform_id, id
     ), opened AS (
@@ -132,7 +142,8 @@ def keeping(
 ) -> Statement:
     """Write the questions down with their replies, and open what they open.
 
-    `account` is its id and its app id. Gives the platform ids of those that were heard first now.
+    `account` is its id and its app id. Gives the platform ids of those that were heard first now,
+    from people who are still who they were.
     """
     account_id, app_id = account
     facts = {

@@ -24,7 +24,7 @@ from bot.router import Handler
 from bot.wechat.inbound import handler_of
 from bot.wechat.push import Push, sealed
 from bot.wechat.windows import trigger_of
-from guide_tasks import progress
+from guide_tasks import replies
 from store import asking
 from store.asking import Answered, Asker
 from store.bare import Lines
@@ -116,7 +116,7 @@ async def _read(
     openids: dict[Glance[Any], set[str]] = defaultdict(set)
     for one in questions:
         openids[one.glance].add(one.push.said.sender)
-    everybody, since = set[str]().union(*openids.values()), now - progress.REPLY_WINDOW
+    everybody, since = set[str]().union(*openids.values()), now - replies.WINDOW
     who, *found = await lines.fetch_each(
         [
             asking.seeking(app_id, everybody, answers_since=since, now=now),

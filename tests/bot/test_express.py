@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlmodel import Session, col, func, select
@@ -12,15 +12,16 @@ from bot.wechat import express
 from bot.wechat import inbound as wechat
 from bot.wechat.express import Question
 from bot.wechat.push import open_push
-from store import asking
+from store import asking, erasure
+from store.bare import Lines
 from store.campaigns import CareTask, TaskState
 from store.grants import Grant
 from store.inbound import InboundMessage, InboundState
 from store.members import Member
-from store.trips import Statement
+from store.trips import Rows, Statement
 from tests.bot.builders import LI, ZHAO, a_push, opened_reply, text_xml
 from tests.bot.conftest import Phone
-from tests.builders import a_care_task
+from tests.builders import a_care_task, a_touch
 
 ASK = "积分"
 
@@ -105,6 +106,7 @@ def test_who_answers_a_care_task_takes_the_usual_way(desk: Desk, li: Phone, now:
     with desk.database.transaction() as session:
         member = session.get_one(Member, li.member_id)
         task = a_care_task(session, member, state=TaskState.SENT, sent_at=now)
+        a_touch(session, member, now=now - timedelta(minutes=1), care_task_id=task.id)
 
     assert answered(desk, [question(desk, now, sender=LI, number=7)], now) == [None]
     li.say(ASK)
@@ -145,3 +147,48 @@ def test_questions_on_a_line_that_breaks_take_the_usual_way(
 
     assert told == [None]
     assert words(answered(desk, [question(desk, now, sender=LI, number=7)], now)) == [li.say(ASK)]
+
+
+def test_who_is_erased_between_the_question_and_its_answer_leaves_nothing(
+    desk: Desk, li: Phone, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    li.say(ASK)
+    member_id = li.member_id
+    asked = question(desk, now, sender=LI, number=7)
+    keep = Lines.fetch
+
+    async def erased_before(lines: Lines, statement: Statement) -> Rows:
+        with desk.database.transaction() as session:
+            erasure.erase(session, member_id, secret_key=desk.secret_key, now=now)
+        return await keep(lines, statement)
+
+    monkeypatch.setattr(Lines, "fetch", erased_before)
+
+    assert answered(desk, [asked], now) == [None]
+    with Session(desk.database.engine) as session:
+        assert {row.outside_id for row in session.exec(select(InboundMessage)).all()} == {""}
+        assert session.exec(select(Grant)).all() == []
+
+
+def test_who_leaves_the_account_between_the_question_and_its_answer_leaves_no_words(
+    desk: Desk, li: Phone, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    li.say(ASK)
+    with desk.database.transaction() as session:
+        session.get_one(Member, li.member_id).mobile = "13800138000"
+    asked = question(desk, now, sender=LI, number=7)
+    app_id, keep = asked.push.account.app_id, Lines.fetch
+
+    async def left_before(lines: Lines, statement: Statement) -> Rows:
+        with desk.database.transaction() as session:
+            erasure.forget_wechat(
+                session, app_id=app_id, openid=LI, secret_key=desk.secret_key, now=now
+            )
+        return await keep(lines, statement)
+
+    monkeypatch.setattr(Lines, "fetch", left_before)
+
+    assert answered(desk, [asked], now) == [None]
+    with Session(desk.database.engine) as session:
+        assert {row.outside_id for row in session.exec(select(InboundMessage)).all()} == {""}
+        assert session.exec(select(Grant)).all() == []
