@@ -16,8 +16,11 @@ from store.errors import WrongState
 # A callback that cannot be worked on is tried again after these, for some hours.
 _PAUSE, _MOST_TRIES = timedelta(seconds=20), 10
 CONVERSATION_LIFE = timedelta(minutes=10)
+# "Cancel" is still an answer to a question of this age.
+_STILL_MEANT = timedelta(days=1)
 # A voice that WeChat recognised holds words too.
 _TYPED = ("text", "voice")
+_SAID = (*_TYPED, "click")
 
 
 class InboundState(StrEnum):
@@ -187,19 +190,42 @@ def conversation(session: Session, identity_id: int, now: datetime) -> Conversat
 
 def last_words(session: Session, member_id: int, *, now: datetime, limit: int = 3) -> list[str]:
     """What the person last wrote to the bot within a talk's life and was answered, oldest first."""
-    query = (
-        select(InboundMessage.payload)
+    query = _answered(member_id, since=now - CONVERSATION_LIFE)
+    newest = session.exec(query.where(col(InboundMessage.kind).in_(_TYPED)).limit(limit)).all()
+    said = [str(message.payload.get("content", "")) for message in newest]
+    return [words for words in reversed(said) if words]
+
+
+def is_left_open(session: Session, identity_id: int, member_id: int, *, now: datetime) -> bool:
+    """Whether a talk lapsed within a day, or the last answer was a question with choices."""
+    lapsed = select(Conversation.identity_id).where(
+        Conversation.identity_id == identity_id,
+        Conversation.expires_at <= now,
+        Conversation.expires_at > now - _STILL_MEANT,
+    )
+    last = session.exec(_answered(member_id, since=now - _STILL_MEANT).limit(1)).first()
+    is_asked = last is not None and (last.reply or {}).get("kind") == "choices"
+    return is_asked or session.exec(lapsed).first() is not None
+
+
+def has_gone_on(session: Session, member_id: int, talk: Conversation) -> bool:
+    """Whether the person was answered something else since the last step of their talk."""
+    query = _answered(member_id, since=talk.expires_at - CONVERSATION_LIFE)
+    said = query.where(col(InboundMessage.kind).in_(_SAID)).limit(1)
+    return session.exec(said).first() is not None
+
+
+def _answered(member_id: int, *, since: datetime) -> SelectOfScalar[InboundMessage]:
+    """What the person sent after that and was answered, the newest first."""
+    return (
+        select(InboundMessage)
         .where(
             InboundMessage.member_id == member_id,
-            InboundMessage.received_at > now - CONVERSATION_LIFE,
+            InboundMessage.received_at > since,
             InboundMessage.state == InboundState.ANSWERED,
-            col(InboundMessage.kind).in_(_TYPED),
         )
         .order_by(col(InboundMessage.received_at).desc(), col(InboundMessage.id).desc())
-        .limit(limit)
     )
-    said = [str(payload.get("content", "")) for payload in session.exec(query)]
-    return [words for words in reversed(said) if words]
 
 
 def begin_talk(

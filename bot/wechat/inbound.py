@@ -12,7 +12,7 @@ from bot.router import Handler
 from bot.wechat import crypto, windows
 from bot.wechat.parsing import Said
 from bot.wechat.push import NOTHING_TO_SAY, Push, open_push, sealed
-from guide_tasks import progress
+from guide_tasks import replies
 from store import erasure, inbound, members, silences
 from store.accounts import Credentials, Platform
 from store.inbound import Heard, InboundMessage, InboundState
@@ -89,7 +89,7 @@ def _answer(
     row.member_id = identity.member_id
     windows.open_all(session, row, act, account=account.app_id, now=now)
     if is_spoken(act):
-        progress.member_wrote(session, identity.member_id, now=now)
+        replies.member_wrote(session, identity.member_id, now=now)
     turn = _turn(session, desk, identity, act, now)
     outcome = _ROUTER.answer(turn, session, now)
     state = InboundState.FAILED if outcome.is_fault else InboundState.ANSWERED

@@ -174,6 +174,9 @@ def test_contact_of_somebody_who_is_no_guide_is_not_kept(house: House) -> None:
 
     with house.record() as session:
         assert session.exec(select(Identity)).all() == []
+        row = session.exec(select(InboundMessage)).one()
+        assert row.state is InboundState.ANSWERED
+        assert NEW not in str(row.payload)
 
 
 def test_two_changes_of_one_second_are_both_seen(house: House) -> None:
