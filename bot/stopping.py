@@ -45,6 +45,9 @@ def _end(database: Database, channel: WecomBroadcast, ready: Ready, clock: Clock
     except ChannelError as error:
         # To ask again does no harm, so whatever went wrong is left to the next round.
         _log.info("Touch %s could not be stopped: %s.", ready.touch.id, error.reason)
+        if error.permanent and ready.touch.retry_at is not None:
+            with database.transaction() as session:
+                stopping.leave_to_a_person(session, ready.touch.id, now=clock())
         return False
 
 

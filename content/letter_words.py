@@ -19,6 +19,7 @@ REASONS: Mapping[str, str] = {
     "no_customer_to_send": "这位顾客本月不能再收群发",
     "no_friendship": "顾客和导购不是好友了",
     "no_identity": "没有顾客在这个渠道的账号",
+    "no_result": "平台查不到结果，可能已送到",
     "no_token": "公众号或企业微信暂时连不上",
     "no_window": "顾客 48 小时内没有来过，不能发客服消息",
     "not_a_contact": "顾客和导购不是好友了",

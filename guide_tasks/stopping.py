@@ -64,6 +64,15 @@ def give_up(session: Session, touch_id: int, *, now: datetime) -> None:
     letters.settle(session, [touch_id], now=now)
 
 
+def leave_to_a_person(session: Session, touch_id: int, *, now: datetime) -> None:
+    """Stopped, and the platform will never say whether it went: who knows, writes it down."""
+    touch = _locked(session, touch_id)
+    if touch.state not in _WITH_GUIDE:
+        return
+    gate.settle(session, touch_id, TouchState.UNKNOWN, now=now)
+    letters.write(session, {touch_id: "no_result"}, now=now)
+
+
 def _locked(session: Session, touch_id: int) -> Touch:
     touch = session.get_one(Touch, touch_id)
     facts.lock(session, [touch.member_id])

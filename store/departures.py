@@ -6,7 +6,7 @@ first moment the guide sees nothing and nobody is given to them.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Index, text
+from sqlalchemy import BigInteger, Index, func, text
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -54,6 +54,14 @@ class BadSuccessor(NotAllowed):
         super().__init__(f"The guide {userid!r} cannot take over: name one in post of this brand.")
 
 
+class StillLeaving(NotAllowed):
+    """What the guide had is still being handed over."""
+
+    def __init__(self, userid: str) -> None:
+        self.userid = userid
+        super().__init__(f"What the guide {userid!r} had is being handed over; try again soon.")
+
+
 def begin(
     session: Session, guide_id: int, *, successor_id: int | None, actor: str, now: datetime
 ) -> Departure:
@@ -71,6 +79,32 @@ def begin(
     note(session, actor, "guide.depart", subject=f"guide:{guide_id}", now=now)
     after_commit(session, Job.HAND_OVER, departure.id)
     return departure
+
+
+def come_back(session: Session, guide_id: int, *, actor: str, now: datetime) -> Guide:
+    """A guide who had left is in post again, with nothing of what was handed over.
+
+    Refuses while it is still being handed over; who is in post is left alone.
+    """
+    guide = _locked(session, guide_id)
+    if guide.status is GuideStatus.ACTIVE:
+        return guide
+    known = of_guide(session, guide_id)
+    if known is not None and known.finished_at is None:
+        raise StillLeaving(guide.userid)
+    guide.status, guide.left_at = GuideStatus.ACTIVE, None
+    session.flush()
+    note(session, actor, "guide.come_back", subject=f"guide:{guide_id}", now=now)
+    return guide
+
+
+def gone_by(session: Session, actor: str) -> list[str]:
+    """Userids of those who left by the word of `actor`, and are handed over."""
+    newest = select(func.max(Departure.id)).group_by(col(Departure.guide_id))
+    query = select(Guide.userid).join(Departure, col(Departure.guide_id) == Guide.id)
+    query = query.where(Guide.status == GuideStatus.LEFT, col(Departure.id).in_(newest))
+    query = query.where(Departure.actor == actor, col(Departure.finished_at).is_not(None))
+    return list(session.exec(query).all())
 
 
 def of_guide(session: Session, guide_id: int) -> Departure | None:

@@ -110,11 +110,17 @@ def hand_back(session: Session, kept_id: int, gone_id: int, moved: dict[str, Any
     session.execute(_MARK_ACTIVE, {"gone": gone_id})
     for holding in HOLDINGS:
         _return(session, holding, kept_id, gone_id, moved[_ROWS].get(holding.name, []))
+    session.execute(_GIFTS_FOLLOW, people)
     session.execute(_REOPEN_OWNERSHIP, {"ids": moved[_CLOSED]})
     session.execute(_DROP_CONSENTS, {"ids": moved[_CONSENTS]})
     for stop_id, was, became in moved[_TIGHTENED]:
         session.execute(_LOOSEN_STOP, {"id": stop_id, "was": was, "became": became})
     _part_points(session, people, moved[_ROWS].get("points_entries.member_id", []))
+
+
+def has_filled(moved: dict[str, Any], blank: str) -> bool:
+    """Whether the merge filled this blank of `kept`, and its undo will empty it."""
+    return blank in moved[_FILLED]
 
 
 def _move(session: Session, holding: Holding, kept_id: int, gone_id: int) -> list[int]:
@@ -178,6 +184,12 @@ WHERE member_id = :gone AND until IS NULL
 AND EXISTS (SELECT FROM ownerships AS own WHERE own.member_id = :kept AND own.until IS NULL)
 RETURNING id
 """)
+# A coupon of gone that kept offered to a friend: only its giver can take it back.
+_GIFTS_FOLLOW = text("""
+UPDATE gifts SET giver_id = :gone FROM coupons
+WHERE coupons.id = gifts.coupon_id AND coupons.member_id = :gone
+AND gifts.giver_id = :kept AND gifts.state = 'open'
+""")
 _REOPEN_OWNERSHIP = text("UPDATE ownerships SET until = NULL WHERE id = ANY(:ids)")
 # Infinity stands for a stop without an end; the old end is kept as text for undo.
 _TIGHTEN_STOPS = text("""
@@ -217,7 +229,9 @@ _FILLS = {
         WHERE kept.id = :kept AND gone.id = :gone AND kept.name = '' AND gone.name <> ''
         RETURNING kept.id"""),
     "birthday_on": text("""
-        UPDATE members AS kept SET birthday_on = gone.birthday_on FROM members AS gone
+        UPDATE members AS kept
+        SET birthday_on = gone.birthday_on, birthday_set_at = gone.birthday_set_at
+        FROM members AS gone
         WHERE kept.id = :kept AND gone.id = :gone
         AND kept.birthday_on IS NULL AND gone.birthday_on IS NOT NULL RETURNING kept.id"""),
     "shop_id": text("""
@@ -238,7 +252,8 @@ _EMPTIES = {
         UPDATE members AS kept SET name = '' FROM members AS gone
         WHERE kept.id = :kept AND gone.id = :gone AND kept.name = gone.name"""),
     "birthday_on": text("""
-        UPDATE members AS kept SET birthday_on = NULL FROM members AS gone
+        UPDATE members AS kept SET birthday_on = NULL, birthday_set_at = NULL
+        FROM members AS gone
         WHERE kept.id = :kept AND gone.id = :gone AND kept.birthday_on = gone.birthday_on"""),
     "shop_id": text("""
         UPDATE members AS kept SET shop_id = NULL FROM members AS gone

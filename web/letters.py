@@ -20,7 +20,7 @@ def letters() -> None:
 
 
 @letters.command("list")
-@click.option("--limit", default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 def listed(limit: int) -> None:
     """Show the open letters, the oldest first, and the ways that are paused now."""
     with record(read_settings()) as database, database.transaction() as session:

@@ -73,10 +73,14 @@ def _keep_up(guide: Guide, person: Person, shops: dict[int, int]) -> None:
 
 
 def _came(trip: Trip) -> dict[str, int]:
-    """Who may have customers and is in a shop's department becomes a guide of that shop."""
+    """Who may have customers and is in a shop's department becomes a guide of that shop.
+
+    So does who had left by the directory's word; of whom a person said so, a person says otherwise.
+    """
     with trip.database.transaction() as session:
         shops = directory.shops_of(session, trip.account.app_id)
         known = set(session.exec(select(Guide.userid)).all())
+        known -= set(departures.gone_by(session, ACTOR))
     fresh = [userid for userid in api_contacts.guides(trip.api) if userid not in known]
     people = [api_directory.person(trip.api, userid) for userid in fresh] if shops else []
     came = 0
@@ -88,12 +92,17 @@ def _came(trip: Trip) -> dict[str, int]:
 
 def _enter(session: Session, trip: Trip, person: Person, shops: dict[int, int]) -> bool:
     theirs = [department for department in person.departments if department in shops]
-    is_known = session.exec(select(Guide.id).where(Guide.userid == person.userid)).first()
-    if not theirs or is_known is not None:
+    if not theirs or not _is_there(person):
         return False
-    guide = Guide(shop_id=shops[theirs[0]], userid=person.userid, name=person.name or person.userid)
+    guide = session.exec(select(Guide).where(Guide.userid == person.userid)).one_or_none()
+    if guide is not None and person.userid not in departures.gone_by(session, ACTOR):
+        return False
+    if guide is None:
+        guide = Guide(shop_id=shops[theirs[0]], userid=person.userid, name=person.userid)
+        session.add(guide)
+    else:
+        departures.come_back(session, guide.id, actor=ACTOR, now=trip.clock())
     _keep_up(guide, person, shops)
-    session.add(guide)
     session.flush()
     directory.seen(session, [guide.id], now=trip.clock())
     return True

@@ -43,7 +43,8 @@ def bit(trip: Trip, position: Position) -> Bit:
         guide = _next(session, trip.account.brand_id, int(position.get("after", 0)))
     if guide is None:
         return Bit(None)
-    cursor = str(position.get("cursor", ""))
+    # Whoever had the page before may have left since, and a cursor is one guide's own.
+    cursor = str(position.get("cursor", "")) if position.get("of") == guide.id else ""
     try:
         page = _page(trip, guide, cursor)
     except ApiError as error:
@@ -53,7 +54,8 @@ def bit(trip: Trip, position: Position) -> Bit:
     changed = _take(trip, guide, page)
     counts = {"customers": len(page.contacts), "changed": changed}
     if page.cursor:
-        return Bit({"after": guide.id - 1, "cursor": page.cursor}, counts)
+        here = {"after": guide.id - 1, "of": guide.id, "cursor": page.cursor}
+        return Bit(here, counts)
     is_empty = not page.contacts and not cursor
     return Bit(
         {"after": guide.id}, counts | {"guides": 1, "ended": _end_missed(trip, guide, is_empty)}

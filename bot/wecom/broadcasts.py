@@ -14,7 +14,11 @@ from bot.wecom.client import WeComApi
 # wecom.md §2.3: just made, it is still being handed out.
 TOO_EARLY = 41063
 ALREADY_CANCELLED = 41093
+# Another app of the corp has made it.
+NOT_OURS = 41047
 _LISTED, _PAGE = 100, 1000
+# So many can be written down while a worker waits for nothing else.
+_AT_ONCE = 200
 _EVERYBODYS = 2
 _CONFIRMED = 2
 
@@ -56,6 +60,14 @@ class Sent:
     at: datetime | None
 
 
+@dataclass(frozen=True)
+class SentPage:
+    """Some customers of one guide's part, and where the next ones begin; empty at the end."""
+
+    sent: tuple[Sent, ...]
+    cursor: str
+
+
 def between(api: WeComApi, start: datetime, end: datetime) -> Iterator[Broadcast]:
     """Every broadcast to single customers in a span of a month at most, whoever made it."""
     body = {
@@ -81,6 +93,13 @@ def results(api: WeComApi, msgid: str, userid: str) -> Iterator[Sent]:
     body = {"msgid": msgid, "userid": userid, "limit": _PAGE}
     for found in pages(api, "externalcontact/get_groupmsg_send_result", body):
         yield from shaped(found, _sent)
+
+
+def results_from(api: WeComApi, msgid: str, userid: str, cursor: str) -> SentPage:
+    """What became of some customers of one guide's part, from a cursor on."""
+    body = {"msgid": msgid, "userid": userid, "limit": _AT_ONCE, "cursor": cursor}
+    found = api.post("externalcontact/get_groupmsg_send_result", body)
+    return SentPage(tuple(shaped(found, _sent)), str(found.get("next_cursor") or ""))
 
 
 def cancel(api: WeComApi, msgid: str) -> None:

@@ -12,9 +12,10 @@ from guide_tasks.again import AnotherWay
 from store import consents, letters
 from store.campaigns import CareTask, TaskState
 from store.letters import Letter, LetterState
+from store.members import Member
 from store.touches import Channel, Evidence, Touch, TouchState
 from tests.builders import a_guide
-from tests.guide_tasks.people import a_customer, a_task, write_in
+from tests.guide_tasks.people import a_customer, a_task, write_in, writes
 from tests.guide_tasks.test_progress import send, settle
 
 
@@ -146,7 +147,8 @@ def test_a_report_after_an_answer_leaves_the_task_answered(session: Session, now
     task = a_task(session, a_guide(session), now=now)
     touch = send(session, task, now=now)
     settle(session, touch, TouchState.SENT, evidence="event", now=now)
-    progress.member_wrote(session, task.member_id, now=now)
+    member = session.get_one(Member, task.member_id)
+    writes(session, member, now=now + timedelta(minutes=1))
 
     delivery_reports.tell(session, touch, provider_id="m-1", now=now)
 

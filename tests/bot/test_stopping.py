@@ -6,7 +6,7 @@ from datetime import timedelta
 from redis import Redis
 from sqlmodel import col, select
 
-from bot import stopping
+from bot import dead_letters, stopping
 from bot.channels import base
 from bot.channels.base import Address, ChannelError, Outgoing, Receipt
 from bot.channels.wecom_broadcast import Result, WecomBroadcast
@@ -35,6 +35,7 @@ class _Broadcast(WecomBroadcast):
         self.outcome: Result | None = None
         self.stopped: list[str] = []
         self.is_away = False
+        self.is_silent = False
 
     def send(self, out: Outgoing, to: Address, account: Account) -> Receipt:  # noqa: ARG002 -- contract
         """Lay it before the guide."""
@@ -42,6 +43,8 @@ class _Broadcast(WecomBroadcast):
 
     def results(self, msgid: str, sender: str, account: Account) -> Mapping[str, Result]:  # noqa: ARG002 -- contract
         """What the guide did."""
+        if self.is_silent:
+            raise ChannelError(base.GONE)
         return {"wm-li": self.outcome} if self.outcome else {}
 
     def stop(self, msgid: str, account: Account) -> None:  # noqa: ARG002 -- contract
@@ -116,6 +119,24 @@ def test_who_confirmed_in_the_last_second_has_spoken(house: House) -> None:
 
     assert ended == 1
     assert end(house, task_id) == (TaskState.DELIVERED, [TouchState.SENT])
+
+
+def test_what_the_platform_will_never_tell_of_is_left_to_a_person(house: House) -> None:
+    channel = _Broadcast()
+    task_id = a_tapped_task(house, channel)
+    house.now += _HOURS
+    stop(house, channel)
+    channel.is_silent = True
+    house.now += GRACE
+
+    ended = [stop(house, channel) for _ in range(2)]
+
+    with house.database.transaction() as session:
+        (view,) = dead_letters.waiting(session)
+        assert (view.letter.reason, view.is_unknown) == ("no_result", True)
+        dead_letters.drop(session, view.letter.token, actor="hq:song", now=house.now)
+    assert ended == [0, 0]
+    assert end(house, task_id)[0] is TaskState.FELL_BACK
 
 
 def test_broadcast_of_no_task_is_stopped_before_the_gate_counts_it_no_more(house: House) -> None:

@@ -6,14 +6,15 @@ import pytest
 from sqlmodel import Session, col, select
 
 from bot.people import syncs
+from bot.wecom import broadcasts as corp_broadcast_api
 from bot.wecom import contacts as api_contacts
 from bot.wecom.client import WeComApi
 from bot.wecom.contacts import Page
 from sandbox import broadcasts as corp_broadcasts
 from sandbox import wecom_acts
+from sandbox.state import Broadcast, BroadcastTask, Outcome, Switch
 from sandbox.state import Guide as CorpGuide
-from sandbox.state import Switch
-from store import directory, members, relations, sync_runs
+from store import departures, directory, members, relations, sync_runs
 from store.departures import Departure
 from store.members import Identity, IdentityChannel, Member
 from store.organisation import Guide, GuideRole, GuideStatus, Shop
@@ -160,6 +161,28 @@ def test_walk_goes_on_where_it_was_killed(house: House, monkeypatch: pytest.Monk
     assert len(house.friends()) == 232
 
 
+def test_page_of_a_guide_who_left_meanwhile_is_not_the_next_ones(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor is one guide's own: from its place on, the next one's first customers are missed."""
+    for number in range(120):
+        for userid in ("WangFang", "ZhaoLei"):
+            wecom_acts.add(house.world, userid, f"wm{userid}{number:03}", now=house.now())
+    house.world.wecom.pushes.clear()
+    _run(house, SyncKind.CONTACTS)
+    house.ahead = timedelta(minutes=1)
+    run_id = _begin(house, SyncKind.CONTACTS)
+    with monkeypatch.context() as patched:
+        patched.setattr(syncs, "_STRETCH_SECONDS", 0.0)
+        syncs.run(house.database, house.clients, run_id, clock=house.now)
+    with house.record() as session:
+        departures.begin(session, house.guide().id, successor_id=None, actor="cli", now=house.now())
+
+    syncs.run(house.database, house.clients, run_id, clock=house.now)
+
+    assert len(house.friends("ZhaoLei")) == 121
+
+
 def test_run_rests_while_wecom_is_busy_and_goes_on(house: House) -> None:
     path = "cgi-bin/externalcontact/batch/get_by_user"
     house.world.switches.append(Switch("wecom", path, "error", 1, 45033))
@@ -263,6 +286,28 @@ def test_guide_who_left_customers_behind_has_left(house: House) -> None:
         assert (departure.actor, departure.finished_at is not None) == ("wecom", True)
 
 
+@pytest.mark.parametrize(
+    ("actor", "after"), [("wecom", GuideStatus.ACTIVE), ("cli", GuideStatus.LEFT)]
+)
+def test_guide_who_left_and_is_shown_again_is_back_unless_a_person_said_so(
+    house: House, actor: str, after: GuideStatus
+) -> None:
+    _departments(house)
+    house.world.wecom.guides["WangFang"].departments = [18]
+    with house.record() as session:
+        wang = house.guide().id
+        departures.begin(session, wang, successor_id=None, actor=actor, now=house.now())
+    house.work()
+
+    _run(house, SyncKind.DIRECTORY)
+
+    wang_now = house.guide()
+    assert (wang_now.status, wang_now.left_at is None) == (after, after is GuideStatus.ACTIVE)
+    with house.record() as session:
+        code = "s2" if after is GuideStatus.ACTIVE else "s1"
+        assert session.get_one(Shop, wang_now.shop_id).code == code
+
+
 def test_many_who_leave_at_once_are_doubted(house: House) -> None:
     with house.record() as session:
         shop_id = house.guide().shop_id
@@ -296,6 +341,46 @@ def test_broadcast_of_a_guides_own_counts_for_the_gate(house: House) -> None:
     assert (touch.text, touch.evidence) == ("新茶到了", Evidence.SELF_REPORTED)
     assert touch.member_id == house.member_id(ZHOU_EXTERNAL)
     assert made.msgid in touch.key
+
+
+def test_broadcast_that_cannot_be_read_keeps_no_other_from_being_counted(house: House) -> None:
+    """Another app of the corp has made the first, the guide of the second is out of sight."""
+    _run(house, SyncKind.CONTACTS)
+    now, corp = house.now(), house.world.wecom
+    part = {"WangFang": BroadcastTask("WangFang", {LI_EXTERNAL: Outcome()})}
+    corp.broadcasts["x"] = Broadcast("x", f"{CORPID}:2", now, "别的应用", [], False, part)
+    corp_broadcasts.by_hand(house.world, "ZhaoLei", [LI_EXTERNAL], "看不见", now=now)
+    corp_broadcasts.by_hand(house.world, "WangFang", [ZHOU_EXTERNAL], "新茶到了", now=now)
+    path = "cgi-bin/externalcontact/get_groupmsg_send_result"
+    house.world.switches.append(Switch("wecom", path, "error", 1, 60111))
+
+    run = _run(house, SyncKind.BROADCASTS)
+
+    assert (run.counts["passed_over"], run.counts["touches"]) == (2, 1)
+    assert run.finished_at is not None
+    with house.record() as session:
+        assert session.exec(select(Touch.text)).all() == ["新茶到了"]
+
+
+def test_broadcast_to_many_is_written_down_page_by_page_and_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = [f"wm{number}" for number in range(5)]
+    for userid in ("WangFang", "ZhaoLei"):
+        for customer in customers:
+            wecom_acts.add(house.world, userid, f"{customer}{userid}", now=house.now())
+    house.world.wecom.pushes.clear()
+    _run(house, SyncKind.CONTACTS)
+    for userid in ("WangFang", "ZhaoLei"):
+        theirs = [f"{customer}{userid}" for customer in customers]
+        corp_broadcasts.by_hand(house.world, userid, theirs, "新茶到了", now=house.now())
+    monkeypatch.setattr(corp_broadcast_api, "_AT_ONCE", 2)
+    monkeypatch.setattr(syncs, "_STRETCH_SECONDS", 0.0)
+
+    runs = [_run(house, SyncKind.BROADCASTS) for _ in range(2)]
+
+    assert [run.counts["touches"] for run in runs] == [10, 0]
+    assert all(run.finished_at is not None for run in runs)
 
 
 @pytest.mark.parametrize(
