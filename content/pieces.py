@@ -6,6 +6,7 @@ A piece may use only the variables of `MemberVariables`; anything else is refuse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from operator import attrgetter
 
@@ -86,11 +87,19 @@ class PieceForm:
     text: str
 
 
+class PieceFault(StrEnum):
+    """Why a text cannot be sent: it is too much or nothing for somebody, or is written wrongly."""
+
+    TOO_LONG = "too_long"
+    EMPTY = "empty"
+    UNREADABLE = "unreadable"
+
+
 class BadPiece(Refusal):
     """A content piece that cannot be rendered for every member."""
 
-    def __init__(self, problem: str) -> None:
-        self.problem = problem
+    def __init__(self, problem: str, fault: PieceFault = PieceFault.UNREADABLE) -> None:
+        self.problem, self.fault = problem, fault
         super().__init__(f"The text of the piece is not usable: {problem}")
 
 
@@ -100,7 +109,7 @@ def check(text: str) -> None:
     The trial is a member with every fact and one with none, so that a launch meets no surprise.
     """
     if len(text.encode()) > _MAX_SOURCE_BYTES:
-        raise BadPiece(f"it is longer than {_MAX_SOURCE_BYTES} bytes")
+        raise BadPiece(f"it is longer than {_MAX_SOURCE_BYTES} bytes", PieceFault.TOO_LONG)
     for node in _parse(text):
         _check_node(node)
     for member in _TRIALS:
@@ -136,9 +145,9 @@ def render(text: str, variables: MemberVariables) -> str:
         # Python itself takes only so many conditions inside each other.
         raise BadPiece("it is nested too deeply") from error
     if not words:
-        raise BadPiece("it renders to nothing")
+        raise BadPiece("it renders to nothing", PieceFault.EMPTY)
     if len(words.encode()) > MAX_BYTES:
-        raise BadPiece(f"it renders to more than {MAX_BYTES} bytes")
+        raise BadPiece(f"it renders to more than {MAX_BYTES} bytes", PieceFault.TOO_LONG)
     return words
 
 

@@ -155,9 +155,13 @@ def _lifetime(rule: Mapping[str, Any]) -> str:
     return f"同一个活动对同一位顾客，一共最多 {rule['cap']} 条"
 
 
+def _zone(name: str) -> str:
+    return "北京时间" if name == "Asia/Shanghai" else f" {name} "
+
+
 def _calendar(rule: Mapping[str, Any]) -> str:
     period = PERIOD_NAMES[rule["period"]]
-    where = f"（按 {rule['zone']} 的日历）" if rule.get("zone") else "（按顾客当地的日历）"
+    where = f"（按{_zone(rule['zone'])}的日历）" if rule.get("zone") else "（按顾客当地的日历）"
     if rule["cap"] == "days_in_period":
         return f"同一位顾客，{period}最多和天数一样多{where}"
     return f"同一位顾客，{period}最多 {rule['cap']} 条{where}"

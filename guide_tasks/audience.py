@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Subquery, and_, exists, func, not_, or_, t
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from content.form_words import AudienceFault
 from guide_tasks.audience_facts import CLAIMS, DAYS, NUMBERS, SCORES, WORDS, quintiles
 from store.errors import Refusal
 from store.members import Member, MemberStatus
@@ -34,8 +35,8 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {"<=": le, ">=": ge, "<": l
 class BadAudience(Refusal):
     """A condition tree that cannot be read; `where` is the path to the faulty node."""
 
-    def __init__(self, where: str, problem: str) -> None:
-        self.where, self.problem = where, problem
+    def __init__(self, where: str, fault: AudienceFault, problem: str, **facts: object) -> None:
+        self.where, self.fault, self.problem, self.facts = where, fault, problem, facts
         super().__init__(f"The audience is not valid at {where}: {problem}")
 
 
@@ -79,9 +80,10 @@ def _compile(
     tree: Any, scores: Subquery | None, now: datetime, where: str, depth: int
 ) -> ColumnElement[bool]:
     if not isinstance(tree, dict):
-        raise BadAudience(where, "a node must be an object")
+        raise BadAudience(where, AudienceFault.NOT_A_NODE, "a node must be an object")
     if depth > MAX_DEPTH:
-        raise BadAudience(where, f"nesting is deeper than {MAX_DEPTH}")
+        problem = f"nesting is deeper than {MAX_DEPTH}"
+        raise BadAudience(where, AudienceFault.TOO_DEEP, problem, most=MAX_DEPTH)
     if len(tree) == 1 and _JOINS.keys() >= tree.keys():
         word, nodes = next(iter(tree.items()))
         return _branch(nodes, _JOINS[word], scores, now, f"{where}.{word}", depth)
@@ -101,7 +103,7 @@ def _branch(
     depth: int,
 ) -> ColumnElement[bool]:
     if not isinstance(nodes, list):
-        raise BadAudience(where, "a list of nodes is expected")
+        raise BadAudience(where, AudienceFault.NOT_A_LIST, "a list of nodes is expected")
     parts = [
         _compile(node, scores, now, f"{where}[{i}]", depth + 1) for i, node in enumerate(nodes)
     ]
@@ -112,9 +114,12 @@ def _read_leaf(tree: dict[str, Any], where: str) -> _Leaf:
     missing, extra = sorted(_LEAF - tree.keys()), sorted(map(str, tree.keys() - _LEAF))
     if extra:
         known = "a node is one of all, any, not, or a leaf of fact, op and value"
-        raise BadAudience(where, f"{', '.join(extra)} does not belong here; {known}")
+        names = ", ".join(extra)
+        problem = f"{names} does not belong here; {known}"
+        raise BadAudience(where, AudienceFault.EXTRA, problem, names=names)
     if missing:
-        raise BadAudience(where, f"{', '.join(missing)} missing")
+        names = ", ".join(missing)
+        raise BadAudience(where, AudienceFault.MISSING, f"{names} missing", names=names)
     return _Leaf(str(tree["fact"]), str(tree["op"]), tree["value"], where)
 
 
@@ -131,24 +136,33 @@ def _leaf(leaf: _Leaf, scores: Subquery | None, now: datetime) -> ColumnElement[
         return _claim(leaf)
     if leaf.fact == "days_since_touch":
         return _untouched_for(leaf, now)
-    known = sorted(
-        [
-            *NUMBERS,
-            *DAYS,
-            *SCORES,
-            *WORDS,
-            *CLAIMS,
-            "days_since_touch",
-        ]
+    known = ", ".join(
+        sorted(
+            [
+                *NUMBERS,
+                *DAYS,
+                *SCORES,
+                *WORDS,
+                *CLAIMS,
+                "days_since_touch",
+            ]
+        )
     )
-    raise BadAudience(leaf.where, f"fact {leaf.fact!r} is not one of {', '.join(known)}")
+    problem = f"fact {leaf.fact!r} is not one of {known}"
+    raise _bad(leaf, AudienceFault.UNKNOWN_FACT, problem, known=known)
+
+
+def _bad(leaf: _Leaf, fault: AudienceFault, problem: str, **facts: object) -> BadAudience:
+    return BadAudience(leaf.where, fault, problem, fact=leaf.fact, op=leaf.op, **facts)
 
 
 def _number(leaf: _Leaf) -> float:
     if isinstance(leaf.value, bool) or not isinstance(leaf.value, int | float):
-        raise BadAudience(leaf.where, f"the value of {leaf.fact} must be a number")
+        problem = f"the value of {leaf.fact} must be a number"
+        raise _bad(leaf, AudienceFault.NOT_A_NUMBER, problem)
     if not abs(leaf.value) <= _MOST:
-        raise BadAudience(leaf.where, f"the value of {leaf.fact} must be at most {_MOST}")
+        problem = f"the value of {leaf.fact} must be at most {_MOST}"
+        raise _bad(leaf, AudienceFault.TOO_LARGE, problem)
     return leaf.value
 
 
@@ -156,13 +170,16 @@ def _before(leaf: _Leaf, now: datetime) -> datetime:
     """The instant so many days ago."""
     days = _number(leaf)
     if not 0 <= days <= _MOST_DAYS:
-        raise BadAudience(leaf.where, f"{leaf.fact} takes 0 to {_MOST_DAYS} days")
+        problem = f"{leaf.fact} takes 0 to {_MOST_DAYS} days"
+        raise _bad(leaf, AudienceFault.NOT_DAYS, problem, most=_MOST_DAYS)
     return now - timedelta(days=days)
 
 
 def _comparison(leaf: _Leaf) -> Callable[[Any, Any], Any]:
     if leaf.op not in _COMPARISONS:
-        raise BadAudience(leaf.where, f"op {leaf.op!r} is not one of {' '.join(_COMPARISONS)}")
+        known = " ".join(_COMPARISONS)
+        problem = f"op {leaf.op!r} is not one of {known}"
+        raise _bad(leaf, AudienceFault.UNKNOWN_OP, problem, known=known)
     return _COMPARISONS[leaf.op]
 
 
@@ -182,13 +199,15 @@ def _compare_days(column: Any, leaf: _Leaf, now: datetime) -> ColumnElement[bool
 def _words(leaf: _Leaf) -> list[str]:
     values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
     if leaf.op not in {"in", "="} or not values or not all(isinstance(v, str) for v in values):
-        raise BadAudience(leaf.where, f"{leaf.fact} takes op 'in' and a list of codes")
+        problem = f"{leaf.fact} takes op 'in' and a list of codes"
+        raise _bad(leaf, AudienceFault.NOT_CODES, problem)
     return values
 
 
 def _claim(leaf: _Leaf) -> ColumnElement[bool]:
     if leaf.op != "=" or not isinstance(leaf.value, bool):
-        raise BadAudience(leaf.where, f"{leaf.fact} takes op '=' and true or false")
+        problem = f"{leaf.fact} takes op '=' and true or false"
+        raise _bad(leaf, AudienceFault.NOT_A_CLAIM, problem)
     claim = CLAIMS[leaf.fact]()
     return claim if leaf.value else not_(claim)
 
@@ -196,7 +215,7 @@ def _claim(leaf: _Leaf) -> ColumnElement[bool]:
 def _untouched_for(leaf: _Leaf, now: datetime) -> ColumnElement[bool]:
     """Members without a counted touch in the last `value` days; only `>=` makes sense here."""
     if leaf.op != ">=":
-        raise BadAudience(leaf.where, "days_since_touch takes op '>='")
+        raise _bad(leaf, AudienceFault.NOT_AT_LEAST, "days_since_touch takes op '>='")
     since = _before(leaf, now)
     return not_(
         exists().where(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, text
+from sqlalchemy import ColumnElement, func, text
 from sqlmodel import Session, col, select
 
 from store.attributions import Attribution, Commission, CommissionState
@@ -16,13 +16,17 @@ from store.touches import Touch, TouchState
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """How far the treated members of a campaign came; amounts in fen."""
+    """How far the treated members of a campaign came; amounts in fen.
+
+    A sale that was refunded wholly, or whose message did not arrive, is none.
+    """
 
     audience: int
     holdout: int
     tasks: dict[TaskState, int]
     reached: int
     opened: int
+    tapped: int
     replied: int
     bought: int
     orders: int
@@ -77,19 +81,13 @@ def funnel(session: Session, campaign_id: int) -> Funnel:
         ).all()
     )
     states = task_states(session, campaign_id)
-    tasks = CareTask.campaign_id == campaign_id
-    opened, replied = session.exec(
-        select(
-            func.count(col(CareTask.picks_opened_at)),
-            func.count(col(CareTask.replied_at)),
-        ).where(tasks)
-    ).one()
+    opened, tapped, replied = _echo(session, col(CareTask.campaign_id) == campaign_id)
     orders, buyers, sales = session.exec(
         select(
             func.count(),
             func.count(func.distinct(Attribution.care_task_id)),
             func.coalesce(func.sum(Attribution.amount_fen), 0),
-        ).where(Attribution.campaign_id == campaign_id)
+        ).where(Attribution.campaign_id == campaign_id, Attribution.amount_fen > 0)
     ).one()
     return Funnel(
         audience=sum(arms.values()),
@@ -97,12 +95,29 @@ def funnel(session: Session, campaign_id: int) -> Funnel:
         tasks=states,
         reached=sum(n for state, n in states.items() if state in REACHED),
         opened=opened,
+        tapped=tapped,
         replied=replied,
         bought=buyers,
         orders=orders,
         sales_fen=int(sales),
         commission_fen=_commission(session, campaign_id),
     )
+
+
+def _echo(session: Session, whose: ColumnElement[bool]) -> tuple[int, int, int]:
+    """Of so many tasks the list was opened, a product of it tapped, the message answered."""
+    opened, replied = session.exec(
+        select(
+            func.count(col(CareTask.picks_opened_at)),
+            func.count(col(CareTask.replied_at)),
+        ).where(whose)
+    ).one()
+    tapped = session.exec(
+        select(func.count(func.distinct(PickTap.care_task_id)))
+        .join(CareTask, col(CareTask.id) == PickTap.care_task_id)
+        .where(whose)
+    ).one()
+    return opened, tapped, replied
 
 
 def task_states(session: Session, campaign_id: int) -> dict[TaskState, int]:
@@ -165,21 +180,11 @@ def silences(session: Session, campaign_id: int) -> list[Silence]:
 
 def of_guide(session: Session, guide_id: int) -> GuideResult:
     """What a guide did and earned."""
-    own = CareTask.guide_id == guide_id
+    own = col(CareTask.guide_id) == guide_id
     states = dict(
         session.exec(select(CareTask.state, func.count()).where(own).group_by(CareTask.state)).all()
     )
-    opened, replied = session.exec(
-        select(
-            func.count(col(CareTask.picks_opened_at)),
-            func.count(col(CareTask.replied_at)),
-        ).where(own)
-    ).one()
-    tapped = session.exec(
-        select(func.count(func.distinct(PickTap.care_task_id)))
-        .join(CareTask, col(CareTask.id) == PickTap.care_task_id)
-        .where(own)
-    ).one()
+    opened, tapped, replied = _echo(session, own)
     sales = session.exec(
         select(func.coalesce(func.sum(Attribution.amount_fen), 0)).where(
             Attribution.guide_id == guide_id

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session
 
+from content import form_words
 from guide_tasks import audience
 from guide_tasks.audience import BadAudience
 from store.campaigns import Arm, AudienceMember
@@ -285,6 +286,7 @@ def test_a_tree_that_cannot_be_read_is_refused_with_its_place(
 
     assert refused.value.where == where
     assert says in refused.value.problem
+    assert form_words.audience_fault(where, refused.value.fault, refused.value.facts)
 
 
 def test_a_leaf_names_what_it_lacks(now: datetime) -> None:

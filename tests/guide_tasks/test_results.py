@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from guide_tasks import attribution, looks, progress, results
+from guide_tasks import attribution, looks, results
 from guide_tasks.results import ArmSales, Silence
 from store import orders
 from store.campaigns import Arm, AudienceMember, Campaign, TaskState
@@ -16,7 +16,7 @@ from store.orders import RefundForm
 from store.organisation import Guide
 from store.touches import TouchState
 from tests.builders import SOURCE, a_guide, a_member, a_product, an_order, number
-from tests.guide_tasks.people import URL, a_customer, a_sent_touch, a_task, running
+from tests.guide_tasks.people import URL, a_customer, a_sent_touch, a_task, running, writes
 
 _LATER = timedelta(hours=2)
 _FUNNEL = """
@@ -27,11 +27,13 @@ _FUNNEL = """
           AND state IN ('sent', 'delivered', 'replied', 'converted')) AS reached,
       (SELECT count(*) FROM care_tasks WHERE campaign_id = :c AND picks_opened_at IS NOT NULL)
           AS opened,
+      (SELECT count(*) FROM care_tasks t WHERE campaign_id = :c
+          AND EXISTS (SELECT FROM pick_taps WHERE care_task_id = t.id)) AS tapped,
       (SELECT count(*) FROM care_tasks WHERE campaign_id = :c AND replied_at IS NOT NULL)
           AS replied,
       (SELECT count(DISTINCT t.id) FROM care_tasks t JOIN attributions a ON a.care_task_id = t.id
-          WHERE t.campaign_id = :c) AS bought,
-      (SELECT count(*) FROM attributions WHERE campaign_id = :c) AS orders,
+          WHERE t.campaign_id = :c AND a.amount_fen > 0) AS bought,
+      (SELECT count(*) FROM attributions WHERE campaign_id = :c AND amount_fen > 0) AS orders,
       (SELECT sum(o.amount_fen - o.refunded_fen) FROM orders o JOIN attributions a
           ON a.order_id = o.id WHERE a.campaign_id = :c) AS sales_fen,
       (SELECT sum(m.amount_fen) FROM commissions m JOIN attributions a
@@ -118,7 +120,7 @@ def _a_try(
                 on = now.date() + timedelta(days=day)
                 looks.tap(session, task, good, on=on, now=now)
         if dice.random() < 0.5:
-            progress.member_wrote(session, member.id, now=now + timedelta(minutes=1))
+            writes(session, member, now=now + timedelta(minutes=1))
 
 
 def test_the_funnel_is_what_a_hand_counts(session: Session, campaign: Campaign) -> None:
@@ -126,7 +128,8 @@ def test_the_funnel_is_what_a_hand_counts(session: Session, campaign: Campaign) 
 
     by_hand = session.connection().execute(text(_FUNNEL), {"c": campaign.id}).mappings().one()
     assert {name: getattr(funnel, name) for name in by_hand} == dict(by_hand)
-    assert min(funnel.holdout, funnel.opened, funnel.replied, funnel.bought) > 0
+    assert min(funnel.holdout, funnel.tapped, funnel.replied, funnel.bought) > 0
+    assert funnel.opened > funnel.tapped
     assert funnel.sales_fen > funnel.commission_fen > 0
 
 

@@ -8,7 +8,7 @@ from sqlmodel import Session, select
 
 from bot import delivery_reports
 from fatigue import gate
-from guide_tasks import attribution, progress, results
+from guide_tasks import attribution, results
 from store import orders_due
 from store.attributions import Attribution, Commission, CommissionState
 from store.campaigns import CareTask, TaskState
@@ -19,7 +19,7 @@ from store.orders import Order
 from store.organisation import Guide
 from store.touches import Channel, Evidence, Touch, TouchState
 from tests.builders import a_guide, an_order
-from tests.guide_tasks.people import URL, a_customer, a_sent_touch, a_task, write_in
+from tests.guide_tasks.people import URL, a_customer, a_sent_touch, a_task, write_in, writes
 
 _HOUR = timedelta(hours=1)
 _AFTER = [TaskState.SENT, TaskState.DELIVERED, TaskState.REPLIED, TaskState.CONVERTED]
@@ -85,6 +85,19 @@ def test_results_do_not_count_what_did_not_arrive(session: Session, now: datetim
     assert (before.reached, before.bought, before.orders, before.sales_fen) == (1, 1, 1, 10_000)
     assert (after.reached, after.replied, after.bought, after.orders) == (0, 0, 0, 0)
     assert after.tasks == {TaskState.FAILED: 1}
+
+
+def test_a_sale_whose_commission_was_taken_back_is_none(session: Session, now: datetime) -> None:
+    task = a_task(session, a_guide(session), now=now, state=TaskState.SENT, sent_at=now)
+    touch = a_sent_touch(session, task, at=now)
+    order = buy(session, task, now=now + _HOUR)
+
+    report(session, touch, now=now + 2 * _HOUR)
+    kept = looked_at_again(session, order, now=now + 2 * _HOUR)
+
+    after = results.funnel(session, task.campaign_id)
+    assert kept is not None
+    assert (after.bought, after.orders, after.commission_fen) == (0, 0, 0)
 
 
 def test_a_report_that_comes_twice_takes_back_once(session: Session, now: datetime) -> None:
@@ -202,9 +215,9 @@ def test_the_brand_says_nothing_to_who_came_anyway(session: Session, now: dateti
     write_in(session, li, now=now)
     task = a_task(session, wang, now=now, member=li, state=TaskState.SENT, sent_at=now)
     touch = a_sent_touch(session, task, at=now)
-    progress.member_wrote(session, li.id, now=now)
+    writes(session, li, now=now + _HOUR)
 
-    report(session, touch, now=now)
+    report(session, touch, now=now + _HOUR)
 
     assert task.state is TaskState.FAILED
     assert session.exec(select(Touch)).all() == [touch]

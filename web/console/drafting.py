@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, select
 
+from content import form_words
 from content.pieces import BadPiece
 from fatigue import policies
 from guide_tasks import campaigns
@@ -130,7 +131,10 @@ def preview(session: Session, posted: FilledIn, *, now: datetime) -> dict[str, A
     except BadAudience as problem:
         return again(filled, _unreadable(problem))
     except BadPiece as problem:
-        return again(filled, {"piece_code": Problem("piece", {"why": problem.problem})})
+        return again(
+            filled,
+            {"piece_code": Problem("piece", {"words": form_words.PIECE_FAULTS[problem.fault]})},
+        )
     return {"filled": filled, "seen": seen, "tree": tree, "names": names, "samples": samples}
 
 
@@ -148,4 +152,5 @@ def _samples(
 
 
 def _unreadable(problem: BadAudience) -> Problems:
-    return {"audience_json": Problem("audience", {"where": problem.where, "why": problem.problem})}
+    words = form_words.audience_fault(problem.where, problem.fault, problem.facts)
+    return {"audience_json": Problem("audience", {"words": words})}

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from content.rule_readings import BAND_NAMES
 from fatigue import policies
 from guide_tasks import campaigns, launch
+from store import organisation
 from store.campaigns import UNLAUNCHED, Campaign, CampaignState
 from store.db import Session
 from store.organisation import Operator, check_password
@@ -51,7 +52,7 @@ def log_in(
         return _not_in(request, "wrong", HTTPStatus.UNAUTHORIZED, login, wanted)
     throttle.forget(parts.redis, login)
     response = RedirectResponse(wanted, HTTPStatus.SEE_OTHER)
-    parts.sessions.open(response, Door.CONSOLE, operator.id)
+    parts.sessions.open(response, Door.CONSOLE, operator.id, mark=operator.mark)
     return response
 
 
@@ -67,8 +68,11 @@ def _not_in(request: Request, problem: str, status: int, login: str, wanted: str
 
 
 @router.post("/logout")
-def log_out(parts: PartsDep) -> Response:
-    """The way out."""
+def log_out(request: Request, parts: PartsDep, now: NowDep) -> Response:
+    """The way out, also for copies of the cookie."""
+    if (shown := parts.sessions.marked(request, Door.CONSOLE)) is not None:
+        with parts.database.transaction() as session:
+            organisation.log_out(session, *shown, now=now)
     response = RedirectResponse(LOGIN, HTTPStatus.SEE_OTHER)
     parts.sessions.close(response, Door.CONSOLE)
     return response

@@ -24,7 +24,7 @@ from store.campaigns import (
     TaskState,
 )
 from store.organisation import Guide, Shop
-from store.touches import Channel, Touch, TouchState
+from store.touches import HUMAN_PATIENCE, Touch, TouchState
 
 PAGE = 50
 
@@ -72,7 +72,7 @@ class Launching:
 
 @dataclass(frozen=True, slots=True)
 class GuideRow:
-    """What one guide did with a campaign; `sent` are broadcasts that the guide confirmed."""
+    """What one guide did with a campaign; `sent` are tasks that the guide's own message reached."""
 
     name: str
     shop: str
@@ -164,6 +164,7 @@ def report(session: Session, campaign_id: int, *, skip: int = 0) -> Report:
         ("treated", funnel.audience - funnel.holdout),
         ("reached", funnel.reached),
         ("opened", funnel.opened),
+        ("tapped", funnel.tapped),
         ("replied", funnel.replied),
         ("bought", funnel.bought),
     ]
@@ -181,14 +182,18 @@ def _guides(session: Session, campaign_id: int, skip: int) -> list[GuideRow]:
     """A page of the guides of a campaign, who sold most first."""
     tasks = _per_guide(CareTask, campaign_id, func.count()).subquery()
     sent = (
-        _per_guide(Touch, campaign_id, func.count())
-        .where(col(Touch.channel) == Channel.WECOM_BROADCAST)
+        _per_guide(Touch, campaign_id, func.count(func.distinct(Touch.care_task_id)))
+        .where(col(Touch.channel).in_(HUMAN_PATIENCE))
         .where(col(Touch.state) == TouchState.SENT)
         .subquery()
     )
     buyers = func.count(func.distinct(Attribution.care_task_id))
     sales = cast(func.sum(Attribution.amount_fen), BigInteger)
-    sold = _per_guide(Attribution, campaign_id, buyers, sales).subquery()
+    sold = (
+        _per_guide(Attribution, campaign_id, buyers, sales)
+        .where(col(Attribution.amount_fen) > 0)
+        .subquery()
+    )
     query: Any = (
         select(Guide.name, Shop.name, Assignment.opened_at)
         .add_columns(*(func.coalesce(c, 0) for c in (tasks.c.a, sent.c.a, sold.c.a, sold.c.b)))

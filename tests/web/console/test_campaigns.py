@@ -14,17 +14,20 @@ from store.campaigns import (
     Campaign,
     CampaignMode,
     CampaignState,
+    CareTask,
     CommissionTo,
     TaskState,
 )
 from store.coupons import CouponKind, CouponPlan
+from store.members import Member
 from store.touches import Channel
+from tests.builders import a_touch
 from tests.queries import counted
 from tests.times import at
 from tests.web.browser import Browser
 from tests.web.drafts import FORM, save, saved
 from tests.web.scene import Scene, a_member, a_sale, a_task, an_assignment
-from web.console import drafting
+from web.console import drafting, views
 
 
 def test_form_becomes_a_draft_with_all_its_conditions(scene: Scene, song: Browser) -> None:
@@ -176,7 +179,13 @@ def test_draft_names_its_writer_in_the_audit_log(scene: Scene, song: Browser) ->
         ("commission_to", "nobody", "这一项已经不在了，请重新选择。"),
         ("mode", "robots", "这一项已经不在了，请重新选择。"),
         ("audience_json", "{", "这不是正确的 JSON，请检查括号和引号。"),
-        ("audience_json", '{"all": [{"fact": "x"}]}', "读不懂这里：audience.all[0]"),
+        ("audience_json", "5", "整段要写在一对花括号里"),
+        ("audience_json", '{"all": [{"fact": "x"}]}', "<em>all 的第 1 项：还缺 op, value，"),
+        (
+            "audience_json",
+            '{"fact": "r_score", "op": "~", "value": 3}',
+            "<em>最外层：r_score 的 op 不能写「~」，",
+        ),
     ],
 )
 def test_field_that_is_wrong_is_named_and_nothing_is_written(
@@ -312,6 +321,27 @@ def test_sales_of_a_guide_stand_in_the_table_of_guides(scene: Scene, song: Brows
     page = song.get(f"/hq/campaigns/{scene.campaign.token}")
 
     assert '<td class="number">123.45</td>' in page.text
+
+
+def test_guide_has_sent_what_went_out_by_any_own_hand(scene: Scene) -> None:
+    an_assignment(scene)
+    twice, aside, fallen_back = (a_task(scene, state=TaskState.SENT) for _ in range(3))
+    a_sent_touch(scene, twice, Channel.WECOM_BROADCAST)
+    a_sent_touch(scene, twice, Channel.WECOM_BROADCAST)
+    a_sent_touch(scene, aside, Channel.WECOM_SIDEBAR)
+    a_sent_touch(scene, fallen_back, Channel.WECHAT_SERVICE)
+
+    with scene.database.transaction() as session:
+        (row,) = views.report(session, scene.campaign.id).guides
+
+    assert (row.tasks, row.sent) == (3, 2)
+
+
+def a_sent_touch(scene: Scene, task: CareTask, channel: Channel) -> None:
+    with scene.database.transaction() as session:
+        member = session.get_one(Member, task.member_id)
+        facts = {"channel": channel, "campaign_id": task.campaign_id, "care_task_id": task.id}
+        a_touch(session, member, now=scene.now, guide_id=task.guide_id, **facts)
 
 
 def test_campaign_can_be_written_like_another(song: Browser) -> None:

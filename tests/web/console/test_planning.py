@@ -9,14 +9,14 @@ from sqlmodel import col, select
 from fatigue import gate
 from fatigue.gate import Ask
 from store.audit import AuditEntry
-from store.campaigns import Campaign, CampaignState
+from store.campaigns import Campaign, CampaignState, TaskState
 from store.organisation import Guide
 from store.touches import Category, Channel
 from tests.queries import counted
 from tests.times import at
 from tests.web.browser import Browser
 from tests.web.drafts import FORM, save, saved
-from tests.web.scene import Scene, a_member, an_assignment
+from tests.web.scene import Scene, a_member, a_task, an_assignment
 from web.console import forms
 
 
@@ -200,6 +200,15 @@ def test_guides_of_a_campaign_are_paged(
     assert "这里是第 3–3 位" in second
 
 
+def test_task_that_waits_for_the_gate_is_not_called_under_way(scene: Scene, song: Browser) -> None:
+    a_task(scene, state=TaskState.SENDING)
+
+    page = song.get(f"/hq/campaigns/{scene.campaign.token}").text
+
+    assert "<span>等发送</span>" in page
+    assert "发送中" not in page
+
+
 def test_losses_name_the_rule_and_the_campaign_that_took_the_place(
     scene: Scene, song: Browser
 ) -> None:
@@ -224,5 +233,6 @@ def test_losses_name_the_rule_and_the_campaign_that_took_the_place(
         page = song.get(address).text
 
     assert "今天的次数已用完<br>" in page or "离上一条消息太近<br>" in page
+    assert '<th class="number">等发送</th>' in page
     assert f'名额用在了<a href="/hq/campaigns/{taker.token}">夏日</a> 1 位' in page
     assert len(statements) < 40

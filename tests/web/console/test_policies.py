@@ -71,6 +71,16 @@ def test_every_rule_reads_as_a_sentence_with_its_source(song: Browser) -> None:
     assert "22:00 到次日 08:00 不发" in page.text
     assert "两条之间至少隔 4 小时" in page.text
     assert "企业微信开发文档 92135" in page.text
+    assert "按北京时间的日历" in page.text
+    assert "Asia/Shanghai" not in page.text
+
+
+def test_an_address_that_is_gone_or_misspelt_speaks_no_code_and_leads_home(song: Browser) -> None:
+    gone, misspelt = song.get("/hq/policies/versions/99"), song.get("/hq/budget?days=abc")
+
+    assert '<a href="/hq">' in gone.text
+    assert misspelt.status_code == 422
+    assert "query.days" not in misspelt.text
 
 
 def test_rule_is_changed_tried_on_the_past_and_published(scene: Scene, song: Browser) -> None:
