@@ -112,20 +112,23 @@ def repeated(session: Session, use: PointsUse, *, now: datetime) -> Redemption |
 def undo(session: Session, number: str, *, source: str, now: datetime) -> Redemption:
     """Take a redemption back, for a sale that was cancelled; a second time changes nothing.
 
-    The coupon is usable again, or expired if its end has passed; points go back to their lots.
+    The coupon is usable again, or expired if its end has passed; points go back to their lots. To
+    somebody who was erased since nothing goes back. An order that is in goes back by its refund,
+    unless nothing was paid for it that could be refunded.
     """
     query = select(Redemption).where(Redemption.number == number, Redemption.source == source)
     row = session.exec(query).first()
     if row is None:
         raise RedemptionNotFound(number)
-    _lock_owner(session, row)
+    is_owned = _lock_owner(session, row)
     session.refresh(row, with_for_update=True)
     if row.undone_at is not None:
         return row
-    if _order_id(session, source, row.reference) is not None:
+    if _paid_fen(session, row):
         raise OrderIsIn(row.reference)
-    _return_points(session, row, row.points or 0, source_id=number, now=now)
-    _end(session, row, now)
+    if is_owned:
+        _return_points(session, row, row.points or 0, source_id=number, now=now)
+    _end(session, row, is_owned=is_owned, now=now)
     return row
 
 
@@ -148,7 +151,8 @@ def joined(session: Session, code: str, order: Order) -> bool:
 def follow_refund(session: Session, order: Order, *, source_id: str, now: datetime) -> None:
     """Give back the points that paid for an order, in proportion to its refunds.
 
-    A whole refund ends its redemptions. The member and the order are locked.
+    A whole refund ends its redemptions. The member and the order are locked. Money goes back also
+    for somebody who was erased since, and nothing else does.
     """
     query = select(Redemption).where(
         Redemption.source == order.source,
@@ -156,11 +160,12 @@ def follow_refund(session: Session, order: Order, *, source_id: str, now: dateti
         col(Redemption.undone_at).is_(None),
     )
     for row in session.exec(query.with_for_update()).all():
+        is_owned = _lock_owner(session, row)
         due = (row.points or 0) * order.refunded_fen // max(1, order.amount_fen)
-        _return_points(session, row, due, source_id=source_id, now=now)
+        if is_owned:
+            _return_points(session, row, due, source_id=source_id, now=now)
         if order.refunded_fen == order.amount_fen:
-            _lock_owner(session, row)
-            _end(session, row, now)
+            _end(session, row, is_owned=is_owned, now=now)
 
 
 def _points_row(use: PointsUse, now: datetime) -> Redemption:
@@ -243,14 +248,14 @@ def _stands_for(session: Session, code: str, order: Order) -> bool:
     return session.exec(query).first() is not None
 
 
-def _end(session: Session, row: Redemption, now: datetime) -> None:
+def _end(session: Session, row: Redemption, *, is_owned: bool, now: datetime) -> None:
     """Close a redemption; its coupon, locked, goes back unless a refund has returned it before."""
     row.undone_at = now
-    if row.coupon_id is not None:
+    if row.coupon_id is not None and is_owned:
         coupon = session.get_one(Coupon, row.coupon_id)
         if coupon.state is CouponState.REDEEMED:
             rest(coupon, now)
-            coupon.redeemed_at = None
+            coupon.redeemed_at = coupon.redeemed_order_id = None
     session.flush()
 
 
@@ -266,19 +271,32 @@ def _lock_coupon(session: Session, code: str) -> Coupon:
     return coupon
 
 
-def _lock_owner(session: Session, row: Redemption) -> None:
-    """Lock whose coupon or points these are, and the coupon."""
-    if row.coupon_id is not None:
-        coupon = session.get_one(Coupon, row.coupon_id)
-        members.lock(session, coupon.member_id)
+def _lock_owner(session: Session, row: Redemption) -> bool:
+    """Lock whose coupon or points these are, and the coupon; no, if they were erased since."""
+    coupon = session.get(Coupon, row.coupon_id) if row.coupon_id is not None else None
+    entry = session.get(PointsEntry, row.entry_id) if row.entry_id is not None else None
+    owner = coupon or entry
+    assert owner is not None
+    try:
+        members.lock(session, owner.member_id)
+    except members.MemberNotFound:
+        return False
+    if coupon is not None:
         session.refresh(coupon, with_for_update=True)
-    elif row.entry_id is not None:
-        members.lock(session, session.get_one(PointsEntry, row.entry_id).member_id)
+    return True
 
 
 def _order_id(session: Session, source: str, reference: str) -> int | None:
     query = select(Order.id).where(Order.source == source, Order.external_id == reference)
     return session.exec(query).first()
+
+
+def _paid_fen(session: Session, row: Redemption) -> int:
+    """What was paid for the order that used it, as far as it was handed in."""
+    query = select(Order.amount_fen).where(
+        Order.source == row.source, Order.external_id == row.reference
+    )
+    return session.exec(query).first() or 0
 
 
 def _return_points(

@@ -8,7 +8,17 @@ import pytest
 from redis import Redis
 from sqlmodel import Session, func, select
 
-from store import api_keys, card_codes, coupons, gifts, merges, orders, plan_shops, points
+from store import (
+    api_keys,
+    card_codes,
+    coupons,
+    erasure,
+    gifts,
+    merges,
+    orders,
+    plan_shops,
+    points,
+)
 from store.coupons import Coupon, CouponKind, CouponPlan, CouponState
 from store.db import Database
 from store.errors import WrongState
@@ -91,6 +101,11 @@ class Till:
             session, member, external_id=external_id, shop_code="S1", paid_at=self.now, **facts
         )
         return orders.place(session, form, source="till", now=self.now)
+
+    def erase(self) -> None:
+        """Li wants to be forgotten."""
+        with self.database.transaction() as session:
+            erasure.erase(session, self.li.id, secret_key=self.settings.secret, now=self.now)
 
     def refund(self, session: Session, amount_fen: int, external_id: str = "R1") -> None:
         """Money back on that order."""
@@ -475,3 +490,41 @@ def test_a_plan_is_limited_to_shops_and_freed_again(till: Till) -> None:
 
     assert there == (403, "coupon_elsewhere", "shop_code")
     assert till.take_coupon().status_code == 200
+
+
+def test_money_goes_back_for_an_order_of_somebody_who_was_erased_since(till: Till) -> None:
+    till.take_coupon()
+    till.take_points()
+    with till.database.transaction() as session:
+        order = till.order(session, coupon_code=till.coupon.code).order
+    till.erase()
+
+    with till.database.transaction() as session:
+        till.refund(session, 4_000)
+        till.refund(session, 6_000, "R2")
+
+    with till.database.transaction() as session:
+        assert session.get_one(orders.Order, order.id).refunded_fen == 10_000
+        assert all(row.undone_at for row in session.exec(select(Redemption)))
+
+
+def test_sale_to_somebody_who_was_erased_since_can_be_cancelled(till: Till) -> None:
+    coupon, spent = till.take_coupon(), till.take_points()
+    till.erase()
+
+    answers = [till.undo(coupon), till.undo(spent)]
+
+    assert [answer.json().get("status") for answer in answers] == ["undone"] * 2
+    assert (till.state(), till.count(PointsEntry)) == (CouponState.REDEEMED, 2)
+
+
+def test_order_for_which_nothing_was_paid_can_be_cancelled_for_no_refund_could(till: Till) -> None:
+    coupon, spent = till.take_coupon(), till.take_points()
+    with till.database.transaction() as session:
+        till.order(session, amount_fen=0, coupon_code=till.coupon.code)
+
+    answers = [till.undo(coupon), till.undo(spent)]
+
+    assert [answer.json().get("status") for answer in answers] == ["undone"] * 2
+    assert (till.state(), till.balance()) == (CouponState.AVAILABLE, 1000)
+    assert till.take_coupon("anew", reference="A2").status_code == 200

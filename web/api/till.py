@@ -223,7 +223,8 @@ def undo(body: Undoing, source: SourceDep, session: SessionDep, now: NowDep) -> 
     """Take a coupon or points back when the sale is cancelled before its order is handed in.
 
     A repeat answers the same. The coupon can be used again until its old end, the points return
-    with their old end. Once the order has been handed in, hand in its refund instead.
+    with their old end. Once the order has been handed in, hand in its refund instead; an order of
+    nothing to pay has no refund, and is undone here.
     """
     row = redemptions.undo(session, body.redemption, source=source, now=now)
     return _answer(session, row, now)
