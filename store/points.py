@@ -40,6 +40,8 @@ __all__ = [
 # The house's own rule: points live for a year unless the giver says otherwise.
 POINTS_LIFE_DAYS = 365
 _LIFE = timedelta(days=POINTS_LIFE_DAYS)
+# Lots of one transaction: few enough that nobody waits long for one of their owners.
+MOST_AT_ONCE = 200
 
 
 class PointsNotPositive(Refusal):
@@ -241,12 +243,16 @@ def give_back(
     return entry
 
 
-def expire_due(session: Session, now: datetime) -> int:
-    """Write down the expiry of every lot whose time has come; gives how many lots."""
+def expire_due(session: Session, now: datetime, *, limit: int = MOST_AT_ONCE) -> int:
+    """Write down the expiry of up to `limit` lots whose time has come, and of their owners' others.
+
+    Gives how many; none when all are. All owners stay locked until the commit, so what ends on one
+    day for a million members must not be one transaction.
+    """
     due = (col(PointsLot.remaining) > 0, col(PointsLot.expires_at) <= now)
-    owners = select(PointsLot.member_id).where(*due).distinct().order_by(col(PointsLot.member_id))
+    first = select(PointsLot.member_id).where(*due).order_by(col(PointsLot.expires_at)).limit(limit)
     count = 0
-    for member_id in session.exec(owners).all():
+    for member_id in sorted(set(session.exec(first).all())):
         _lock_row(session, member_id)
         mine = ledger.lots(session, col(PointsLot.member_id) == member_id, *due)
         for lot in mine:

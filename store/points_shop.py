@@ -77,6 +77,14 @@ class ItemLimitReached(Exhausted):
         super().__init__(f"A member may have {limit} of the item {code}, and has had them.")
 
 
+class PriceChanged(NotAllowed):
+    """The item costs other than what the member was asked for."""
+
+    def __init__(self, asked: int, points: int) -> None:
+        self.asked, self.points = asked, points
+        super().__init__(f"The item costs {points} points by now, not {asked}.")
+
+
 class TokenUsed(NotAllowed):
     """The form's token was used before, by another member or for another item."""
 
@@ -164,12 +172,19 @@ def is_at_limit(item: ShopItem, had: dict[int, int]) -> bool:
 
 
 def redeem(
-    session: Session, code: str, member_id: int, *, token: str, now: datetime
+    session: Session,
+    code: str,
+    member_id: int,
+    *,
+    token: str,
+    asked: int | None = None,
+    now: datetime,
 ) -> ShopRedemption:
     """Have one of the item for its points; the same token again gives the same redemption.
 
-    Refuses with `ItemNotFound`, `ItemLimitReached`, `ItemSoldOut`, `NotEnoughPoints`, `TokenUsed`,
-    or what `coupons.issue` refuses with.
+    `asked` is the price that the member said yes to. Refuses with `ItemNotFound`, `PriceChanged`,
+    `ItemLimitReached`, `ItemSoldOut`, `NotEnoughPoints`, `TokenUsed`, or what
+    `coupons.issue` refuses with.
     """
     member = members.lock(session, member_id)
     item, _ = by_code(session, code)
@@ -178,6 +193,8 @@ def redeem(
     if is_at_limit(item, had_by(session, member.id)):
         raise ItemLimitReached(code, item.per_member_limit or 0)
     cost = _take_from_shelf(session, item)
+    if asked is not None and asked != cost:
+        raise PriceChanged(asked, cost)
     source = {"reason": REASON, "source_id": token}
     entry = points.spend(session, member.id, cost, now=now, **source)
     coupon = coupons.issue(session, item.plan_id, member.id, now=now, **source)

@@ -143,6 +143,15 @@ def test_expiry_takes_what_remains_whatever_gave_it_and_keeps_what_was_spent(
     assert points.balance(session, li.id) == 0
 
 
+def test_expiry_locks_only_some_owners_at_once_when_many_lots_end_on_one_day(
+    session: Session,
+) -> None:
+    for _ in range(3):
+        earn(session, a_member(session), 100, days=1)
+
+    assert [points.expire_due(session, LATER, limit=2) for _ in range(3)] == [2, 1, 0]
+
+
 def test_expiring_counts_only_what_ends_in_the_span(session: Session) -> None:
     li = a_member(session)
     for days in (10, 60, 300):

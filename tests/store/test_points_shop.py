@@ -13,6 +13,7 @@ from store.points_shop import (
     ItemLimitReached,
     ItemNotFound,
     ItemSoldOut,
+    PriceChanged,
     ShopItem,
     StockBelowSold,
     TokenUsed,
@@ -69,6 +70,17 @@ def test_who_has_too_few_points_keeps_them_and_the_stock_stays(session: Session)
 
     session.refresh(item)
     assert (points.balance(session, li.id), item.sold) == (299, 0)
+
+
+def test_nobody_pays_another_price_than_the_one_they_saw(session: Session) -> None:
+    item, li = an_item(session, cost=100), a_member(session, points=1000)
+    points_shop.offer(session, item.code, item.plan_id, cost=900)
+
+    with pytest.raises(PriceChanged), session.begin_nested():
+        points_shop.redeem(session, item.code, li.id, token="form", asked=100, now=NOW)
+
+    session.refresh(item)
+    assert (points.balance(session, li.id), item.sold) == (1000, 0)
 
 
 def test_the_last_one_goes_to_one(session: Session) -> None:

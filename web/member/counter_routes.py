@@ -23,6 +23,9 @@ PageNumber = Annotated[int, Query(alias="page", ge=1, le=_LAST_PAGE)]
 _LONGEST_TOKEN = 64
 Token = Annotated[str, Form(min_length=16, max_length=_LONGEST_TOKEN, pattern=r"^[\w-]+$")]
 
+# The price on the page; a page that was opened before there was this field sends none.
+Asked = Annotated[int | None, Form()]
+
 
 @router.get("/card")
 def show_card(visit: VisitDep, parts: PartsDep) -> Response:
@@ -76,11 +79,13 @@ def ask_to_redeem(code: str, visit: VisitDep) -> Response:
 
 
 @router.post("/points/shop/{code}")
-def redeem(code: str, visit: VisitDep, token: Token) -> Response:
+def redeem(code: str, visit: VisitDep, token: Token, asked: Asked = None) -> Response:
     """Spend the points; the same form sent twice leads to the same coupon."""
     try:
         with visit.session.begin_nested():
-            points_shop.redeem(visit.session, code, visit.someone().id, token=token, now=visit.now)
+            points_shop.redeem(
+                visit.session, code, visit.someone().id, token=token, asked=asked, now=visit.now
+            )
     except (Exhausted, NotAllowed) as refusal:
         return _question(visit, code, problem=refusal)
     return RedirectResponse(f"/m/points/had/{token}", status_code=303)
