@@ -5,18 +5,30 @@ All read the temporary table `people`; known members that changed are noted in `
 
 from datetime import timedelta
 
+from sqlalchemy import text
+
+from store import ledger
 from store.db import Session
 from store.imports.kinds import Context
 from store.imports.staging import run
 
 _POINTS_LIFE = timedelta(days=365)
 _TEXT_VERSION = "import"
+# Whose lots hold more than their entries come to.
+_IN_DEBT = text("""
+SELECT p.member_id FROM people p
+WHERE p.points > 0 AND NOT p.is_new
+AND (SELECT sum(points) FROM points_entries e WHERE e.member_id = p.member_id)
+    < (SELECT sum(remaining) FROM points_lots l WHERE l.member_id = p.member_id AND remaining > 0)
+ORDER BY p.member_id
+""")
 
 
 def write(session: Session, context: Context) -> None:
     """Write everything that comes with the members of one file."""
     _identities(session, "wechat", "openid", context.wechat_account, context)
     _identities(session, "wecom", "external_userid", context.wecom_account, context)
+    _pass_over_departed(session)
     _ownerships(session, context)
     _friendships(session, context)
     _consents(session, context)
@@ -53,6 +65,21 @@ def _identities(
     )
 
 
+def _pass_over_departed(session: Session) -> None:
+    """A guide who has left is given nobody, and takes nobody from whoever took over."""
+    # A guide who is leaving right now is waited for, as `relations.own` does.
+    run(
+        session,
+        "SELECT id FROM guides WHERE id IN (SELECT guide_userid_row FROM people)"
+        " ORDER BY id FOR KEY SHARE",
+    )
+    run(
+        session,
+        "UPDATE people p SET guide_userid_row = NULL FROM guides g"
+        " WHERE g.id = p.guide_userid_row AND g.status = 'left'",
+    )
+
+
 def _ownerships(session: Session, context: Context) -> None:
     """The own guide; a former one ends now. A row without a guide leaves the ownership alone."""
     run(
@@ -74,12 +101,16 @@ def _ownerships(session: Session, context: Context) -> None:
 
 
 def _friendships(session: Session, context: Context) -> None:
+    """Contacts that nobody wrote down yet: one that was ended since stays ended."""
     run(
         session,
         _noting(
             "INSERT INTO friendships (guide_id, external_userid, member_id, since)"
-            " SELECT guide_userid_row, external_userid, member_id, :now FROM people"
+            " SELECT guide_userid_row, external_userid, member_id, :now FROM people p"
             " WHERE guide_userid_row IS NOT NULL AND external_userid IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM friendships f WHERE f.member_id = p.member_id"
+            " AND f.guide_id = p.guide_userid_row AND f.external_userid = p.external_userid"
+            " AND f.until IS NOT NULL)"
             " ON CONFLICT (guide_id, external_userid) WHERE until IS NULL"
             " DO UPDATE SET member_id = excluded.member_id"
             " WHERE friendships.member_id IS NULL RETURNING member_id"
@@ -142,14 +173,11 @@ def _points(session: Session, context: Context) -> None:
     run(
         session,
         "INSERT INTO points_lots (entry_id, member_id, points, remaining, available_at, expires_at)"
-        " SELECT e.id, e.member_id, e.points, least(e.points, greatest(0, b.balance - b.in_lots)),"
-        " :now, :until FROM people p"
+        " SELECT e.id, e.member_id, e.points, e.points, :now, :until FROM people p"
         " JOIN points_entries e ON e.reason = 'import' AND e.source_id = p.external_id"
-        " JOIN LATERAL (SELECT"
-        " (SELECT coalesce(sum(points), 0) FROM points_entries x WHERE x.member_id = e.member_id)"
-        " AS balance, (SELECT coalesce(sum(remaining), 0) FROM points_lots x"
-        " WHERE x.member_id = e.member_id) AS in_lots) b ON true"
         " WHERE NOT EXISTS (SELECT FROM points_lots l WHERE l.entry_id = e.id)",
         now=context.now,
         until=context.now + _POINTS_LIFE,
     )
+    for member_id in session.execute(_IN_DEBT).scalars().all():
+        ledger.repay(session, member_id, context.now)

@@ -7,6 +7,8 @@ from store.imports.kinds import Context, Kind, Landed
 from store.imports.staging import drop_bad, refuse
 from store.imports.upsert import upsert
 
+# Some write nines for a coupon that never ends; too many lead beyond the last year there is.
+_MOST_DAYS = 99_999
 COLUMNS = (
     Column("code", CODE),
     Column("name", words()),
@@ -55,7 +57,11 @@ def _refuse_worthless(session: Session) -> None:
         f" {from_checked} kind = 'percent_off'"
         " AND (coalesce(value, 0) NOT BETWEEN 100 AND 9900 OR value % 100 <> 0)",
     )
-    refuse(session, f"SELECT row_no, 'valid_days must be 1 or more.' {from_checked} valid_days < 1")
+    refuse(
+        session,
+        f"SELECT row_no, 'valid_days must be from 1 to {_MOST_DAYS}.' {from_checked}"
+        f" valid_days NOT BETWEEN 1 AND {_MOST_DAYS}",
+    )
     refuse(
         session,
         "SELECT c.row_no,"

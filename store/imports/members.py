@@ -2,7 +2,7 @@
 
 A row finds its member by `external_id`, else by mobile, else by openid or external_userid. An empty
 optional cell leaves what is recorded. Opening points, consents and tags are only ever added: the
-member's own later word wins.
+member's own later word wins, as it does of the birthday.
 """
 
 from collections.abc import Sequence
@@ -49,6 +49,11 @@ _MEMBER_VALUES = {
     "joined_at": "coalesce(p.joined_on::timestamp AT TIME ZONE :zone, :now)",
     "created_at": "cast(:now AS timestamptz)",
 }
+# Whoever has set the day cannot put right for a year what a file would make of it.
+_BIRTHDAY = (
+    "CASE WHEN m.birthday_set_at IS NULL THEN coalesce(p.birthday, m.birthday_on)"
+    " ELSE m.birthday_on END"
+)
 _UNIQUE_CELLS = ("mobile", "openid", "external_userid")
 _CONSENT = f"({'|'.join(Channel)}):({'|'.join(Purpose)})"
 _CONSENTS = f"^{_CONSENT}([|]{_CONSENT})*$"
@@ -203,11 +208,11 @@ def _update_known(session: Session) -> None:
     run(
         session,
         "WITH done AS (UPDATE members m SET external_id = p.external_id, mobile = p.mobile,"
-        " name = p.name, birthday_on = coalesce(p.birthday, m.birthday_on),"
+        f" name = p.name, birthday_on = {_BIRTHDAY},"
         " shop_id = coalesce(p.shop_code_row, m.shop_id)"
         " FROM people p WHERE m.id = p.member_id AND NOT p.is_new"
         " AND (m.external_id, m.mobile, m.name, m.birthday_on, m.shop_id) IS DISTINCT FROM"
-        " (p.external_id, p.mobile, p.name, coalesce(p.birthday, m.birthday_on),"
+        f" (p.external_id, p.mobile, p.name, {_BIRTHDAY},"
         " coalesce(p.shop_code_row, m.shop_id)) RETURNING m.id)"
         " INSERT INTO changed SELECT id FROM done",
     )

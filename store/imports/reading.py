@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from store.imports.encoding import ENCODING_NAMES, encoding_of
 BATCH_ROWS = 5_000
 # Python's own limit for one cell is 128 KiB; past it the csv module gives the row up, and so do we.
 _TOO_LONG = "A cell is longer than 131,072 characters; perhaps a quotation mark is not closed."
+_UNCLOSED = "A quotation mark is not closed: the rest of the file is inside it."
+# Stands after the last line; no file can hold it, for escaped bytes end at U+DCFF.
+_END = "\udfff"
 _BROKEN_BYTES = "The row holds bytes that are not {encoding} text."
 _NUL = "The row holds a NUL character."
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -72,6 +76,14 @@ class BadRow:
     key: str | None = None
 
 
+@dataclass(frozen=True)
+class _GivenUp:
+    """What stands in place of a row that the reader gave up, with its cells that are sound."""
+
+    reason: str
+    cells: tuple[str, ...] = ()
+
+
 def open_sheet(path: Path, heading: Heading) -> Sheet:
     """Look at the whole file once for its encoding, and at its first row for the columns."""
     encoding = encoding_of(path)
@@ -93,11 +105,11 @@ def open_sheet(path: Path, heading: Heading) -> Sheet:
 def batches(sheet: Sheet, required: Sequence[str], key: str) -> Iterator[Batch]:
     """The data rows in batches of COPY text; rows that have no shape are given up with a reason."""
     shape = _Shape(sheet, required, key)
-    rows: list[list[str] | str] = []
+    rows: list[list[str] | _GivenUp] = []
     first = 2
     with sheet.path.open("rb") as raw:
         stream = io.TextIOWrapper(raw, sheet.encoding, "surrogateescape", newline="")
-        reader = _steady(csv.reader(stream))
+        reader = _steady(stream)
         next(reader, None)
         for row in reader:
             rows.append(row)
@@ -131,13 +143,13 @@ class _Shape:
         self._columns = len(places)
         self._encoding = ENCODING_NAMES[sheet.encoding]
 
-    def batch(self, rows: list[list[str] | str], first: int, bytes_read: int) -> Batch:
+    def batch(self, rows: list[list[str] | _GivenUp], first: int, bytes_read: int) -> Batch:
         """One batch; the common case (right width, nothing to clean) is a join and two counts."""
         good: list[tuple[int, list[str]]] = []
         bad: list[BadRow] = []
         for number, row in enumerate(rows, start=first):
-            if isinstance(row, str):
-                bad.append(BadRow(number, row))
+            if isinstance(row, _GivenUp):
+                bad.append(self._bad(number, row.cells, row.reason))
             elif len(row) == self._width:
                 good.append((number, row))
             elif mended := self._mend(number, row, bad):
@@ -209,21 +221,26 @@ def _picker(places: list[int]) -> Callable[[list[str]], Sequence[str]]:
 
 def _cells(path: Path, encoding: str) -> Iterator[list[str]]:
     with path.open(encoding=encoding, errors="surrogateescape", newline="") as stream:
-        for row in _steady(csv.reader(stream)):
-            yield [row] if isinstance(row, str) else row
+        for row in _steady(stream):
+            yield [row.reason] if isinstance(row, _GivenUp) else row
 
 
-def _steady(reader: Iterator[list[str]]) -> Iterator[list[str] | str]:
-    """The rows of a csv reader; where it gives a row up, the reason stands in its place."""
+def _steady(stream: Iterable[str]) -> Iterator[list[str] | _GivenUp]:
+    """The rows of a CSV text; where one has to be given up, the reason stands in its place."""
+    reader = csv.reader(chain(stream, (_END,)))
     while True:
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error:
-            yield _TOO_LONG
-        else:
-            yield row
+            yield _GivenUp(_TOO_LONG)
+            continue
+        if row == [_END]:
+            return
+        # Inside quotation marks the end is part of a cell, as is every row before it.
+        is_open = row and row[-1].endswith(_END)
+        yield _GivenUp(_UNCLOSED, tuple(row[:-1])) if is_open else row
 
 
 def _columns(names: list[str]) -> str:

@@ -1,10 +1,13 @@
 """Members come in with all that is theirs, once, and never over what they said themselves."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 
+from store import ledger, points, profile, relations
+from store.db import Database
+from tests.builders import a_member
 from tests.store.imports.bringing import ACCOUNTS, MEMBER_HEADER, Bring, Look, member
 
 pytestmark = pytest.mark.usefixtures("shop_floor")
@@ -202,6 +205,76 @@ def test_opening_points_are_booked_once_whatever_a_later_file_says(
 
     assert look("SELECT points FROM points_entries") == [(100,)]
     assert look("SELECT remaining FROM points_lots") == [(100,)]
+
+
+def test_opening_points_repay_a_debt_once(bring: Bring, database: Database, now: datetime) -> None:
+    with database.transaction() as session:
+        li = a_member(session, mobile="13800138000")
+        earned = points.earn(session, li.id, 50, reason="order", source_id="1", now=now)
+        points.spend(session, li.id, 50, reason="till", source_id="1", now=now)
+        points.reverse(session, earned.id, 50, reason="refund", source_id="1", now=now)
+
+    bring("members", MEMBER_HEADER + member(points="120"))
+
+    with database.transaction() as session:
+        assert points.balance(session, li.id) == points.spendable(session, li.id, now) == 70
+        assert ledger.debt(session, li.id) == 0
+
+
+def test_guide_who_has_left_takes_nobody_from_who_took_over(
+    bring: Bring, look: Look, database: Database, now: datetime
+) -> None:
+    bring("members", MEMBER_HEADER + _WHOLE)
+    look("UPDATE guides SET status = 'left' WHERE userid = 'wang'")
+    ((li, zhao),) = look("SELECT m.id, g.id FROM members m, guides g WHERE g.userid = 'zhao'")
+    with database.transaction() as session:
+        relations.own(session, li, zhao, now=now)
+
+    report = bring("members", MEMBER_HEADER + _WHOLE)
+
+    assert (report.unchanged, report.refused) == (1, 0)
+    with database.transaction() as session:
+        guide = relations.guide_of(session, li)
+    assert guide is not None
+    assert guide.userid == "zhao"
+
+
+def test_contact_that_was_ended_stays_ended(
+    bring: Bring, look: Look, database: Database, now: datetime
+) -> None:
+    bring("members", MEMBER_HEADER + _WHOLE)
+    ((wang,),) = look("SELECT id FROM guides WHERE userid = 'wang'")
+    with database.transaction() as session:
+        relations.unfriend(session, wang, "wm-1", now=now)
+
+    bring("members", MEMBER_HEADER + _WHOLE)
+
+    assert look("SELECT until IS NULL FROM friendships") == [(False,)]
+
+
+def test_birthday_that_the_member_set_outlives_a_later_import(
+    bring: Bring, look: Look, database: Database, now: datetime
+) -> None:
+    bring("members", MEMBER_HEADER + _WHOLE)
+    ((li,),) = look("SELECT id FROM members")
+    with database.transaction() as session:
+        profile.set_birthday(session, li, date(1990, 3, 8), today=now.date(), now=now)
+
+    report = bring("members", MEMBER_HEADER + _WHOLE)
+
+    assert report.unchanged == 1
+    assert look("SELECT birthday_on FROM members") == [(date(1990, 3, 8),)]
+
+
+def test_row_with_an_open_quotation_mark_swallows_no_other(bring: Bring, look: Look) -> None:
+    rows = member("M1"), member("M2", "13900139000"), member("M3", "13700137000")
+
+    report = bring("members", MEMBER_HEADER + rows[0] + rows[1].replace("李雷", '"李雷') + rows[2])
+
+    assert report.complaints == (
+        "Row 3: A quotation mark is not closed: the rest of the file is inside it.",
+    )
+    assert look("SELECT external_id FROM members") == [("M1",)]
 
 
 def test_file_without_the_optional_columns_is_read(bring: Bring, look: Look) -> None:

@@ -94,6 +94,17 @@ def test_one_bad_row_keeps_its_whole_order_out(bring: Bring, look: Look, bad: st
     assert look(_ORDERS) == [("O2", 300)]
 
 
+def test_row_with_an_open_quotation_mark_keeps_its_whole_order_out(
+    bring: Bring, look: Look
+) -> None:
+    bad = line("O1", "2").replace("P1", '"P1')
+    report = bring("orders", ORDER_HEADER + line("O2") + line("O1", "1") + bad)
+
+    assert (report.added, report.refused) == (1, 2)
+    assert report.complaints[1] == "Row 3: Another row of this order is refused: row 4."
+    assert look(_ORDERS) == [("O2", 300)]
+
+
 @pytest.mark.parametrize(
     ("cells", "said"),
     [

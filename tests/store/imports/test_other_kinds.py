@@ -85,7 +85,7 @@ def test_coupon_plans_that_make_no_sense_are_refused(bring: Bring) -> None:
     assert report.complaints == (
         "Row 2: value must be more than 0 yuan for amount_off.",
         "Row 3: value must be a whole percent from 1 to 99 for percent_off.",
-        "Row 4: valid_days must be 1 or more.",
+        "Row 4: valid_days must be from 1 to 99999.",
     )
 
 
