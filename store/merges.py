@@ -2,7 +2,8 @@
 
 A merge hands rows over from `gone` to `kept` and writes down in `Merge.moved` each row that changed
 hands. Undo hands back exactly those; what happened after the merge stays with `kept`, save what
-answers a row of `gone`: the refund of an order of theirs, the expiry of a lot of theirs.
+answers a row of `gone`: the refund of an order of theirs, the expiry of a lot of theirs, the gift
+on its way of a coupon of theirs.
 What moves is said in `store.holdings`.
 """
 
@@ -107,7 +108,9 @@ def _lock(session: Session, one_id: int, other_id: int) -> dict[int, str]:
 
 
 def _is_mobile_taken(session: Session, row: Merge) -> bool:
-    values = {"gone": row.gone_id, "kept": row.kept_id}
+    # Kept gives back a mobile that the merge filled in, but not one that they bound since.
+    giver_id = row.kept_id if holdings.has_filled(row.moved, "mobile") else row.gone_id
+    values = {"gone": row.gone_id, "giver": giver_id}
     return session.execute(_TAKEN, values).first() is not None
 
 
@@ -123,5 +126,5 @@ def _settle(session: Session, kept_id: int, gone_id: int, *, now: datetime) -> N
 _LOCK = text("SELECT id, status FROM members WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
 _TAKEN = text("""
 SELECT 1 FROM members AS gone JOIN members AS other ON other.mobile = gone.mobile
-WHERE gone.id = :gone AND other.status = 'active' AND other.id NOT IN (:gone, :kept)
+WHERE gone.id = :gone AND other.status = 'active' AND other.id NOT IN (:gone, :giver)
 """)

@@ -1,6 +1,6 @@
 """Merges: everything moves, the stricter stays, and undo restores exactly that."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,10 +19,12 @@ from store import (
     notes,
     orders,
     points,
+    profile,
     relations,
     tags,
 )
 from store.consents import Purpose
+from store.coupons import GiftState
 from store.errors import WrongState
 from store.members import Member, MemberStatus
 from store.merges import CannotMerge, CannotUndoMerge
@@ -390,6 +392,39 @@ def test_a_merge_is_not_undone_when_the_mobile_belongs_to_another_by_now(
 
     with pytest.raises(CannotUndoMerge):
         merges.undo(session, merge_id, now=LATER)
+
+
+def test_a_merge_is_not_undone_when_kept_has_bound_the_mobile_since(session: Session) -> None:
+    kept, gone = a_member(session), a_member(session)
+    merge_id = merge(session, kept, gone)
+    members.bind_mobile(session, kept.id, gone.mobile or "", now=NOW)
+
+    with pytest.raises(CannotUndoMerge):
+        merges.undo(session, merge_id, now=LATER)
+
+
+def test_a_gift_of_gones_coupon_that_kept_offered_goes_back_with_it(session: Session) -> None:
+    kept, gone = a_member(session), a_member(session)
+    coupon = a_coupon(session, gone, plan=a_plan(session))
+    merge_id = merge(session, kept, gone)
+    gift, _ = gifts.offer(session, coupon.id, kept.id, now=LATER)
+
+    merges.undo(session, merge_id, now=LATER)
+
+    assert gifts.cancel(session, gift.id, gone.id, now=LATER).state is GiftState.CANCELLED
+    assert [held.id for held, _ in coupons.usable(session, gone.id, LATER)] == [coupon.id]
+
+
+def test_a_birthday_that_gone_set_stays_fixed_and_undo_frees_kept(session: Session) -> None:
+    kept, gone = a_member(session), a_visitor(session)
+    born = date(1990, 3, 8)
+    profile.set_birthday(session, gone.id, born, today=NOW.date(), now=NOW)
+
+    merge_id = merge(session, kept, gone)
+    assert (kept.birthday_on, kept.birthday_set_at) == (born, NOW)
+    merges.undo(session, merge_id, now=LATER)
+
+    assert (kept.birthday_on, kept.birthday_set_at) == (None, None)
 
 
 def test_the_survivor_of_a_chain_of_merges_is_found(session: Session) -> None:
