@@ -1,7 +1,7 @@
 """Which words, taps and events lead to which handler, for the members' bot."""
 
+from bot import dialogue, talks
 from bot import router as r
-from bot import talks
 from bot.handlers import (
     bind,
     card,
@@ -16,6 +16,7 @@ from bot.handlers import (
     preferences,
     privacy,
     profile,
+    shops,
     welcome,
 )
 from content import phrases
@@ -47,6 +48,7 @@ HANDLERS: dict[Intent, r.Handler] = {
 def build() -> r.Router:
     """The router of the official account."""
     router = r.Router(otherwise=follow.stay_silent)
+    free = free_words.answering(HANDLERS)
     talks.add_first(router)
     _add_gift_talk(router)
     _add_birthday_talk(router)
@@ -59,7 +61,8 @@ def build() -> r.Router:
     talks.add_last(router)
     # Only now: someone in a conversation may ask for the points and then go on.
     router.on(r.talking(gift.CHOOSE) | r.talking(gift.CONFIRM), gift.ask_again)
-    router.on(r.TYPED, free_words.answering(HANDLERS))
+    router.on(r.talking(shops.WHERE), shops.answering(free))
+    router.on(r.TYPED, free)
     router.on(r.EXPECTS_ANSWER, welcome.help_out)
     return router
 
@@ -68,7 +71,8 @@ def _add_gift_talk(router: r.Router) -> None:
     in_gift = r.talking(gift.CHOOSE) | r.talking(gift.CONFIRM)
     router.on(in_gift & r.says(Intent.CANCEL), gift.cancel)
     router.on(r.talking(gift.CHOOSE) & r.NUMBER, gift.choose)
-    router.on(r.talking(gift.CONFIRM) & r.says(Intent.CONFIRM), gift.confirm)
+    sure = dialogue.confirmed(gift.confirm, gift.ask_again)
+    router.on(r.talking(gift.CONFIRM) & r.says(Intent.CONFIRM), sure)
 
 
 def _add_birthday_talk(router: r.Router) -> None:
@@ -76,4 +80,5 @@ def _add_birthday_talk(router: r.Router) -> None:
     in_talk = r.talking(profile.ASK) | r.talking(profile.SURE)
     router.on(in_talk & names_a_day, profile.propose)
     router.on(in_talk & r.says(Intent.CANCEL), profile.cancel)
-    router.on(r.talking(profile.SURE) & r.says(Intent.CONFIRM), profile.confirm)
+    sure = dialogue.confirmed(profile.confirm, profile.ask_again)
+    router.on(r.talking(profile.SURE) & r.says(Intent.CONFIRM), sure)

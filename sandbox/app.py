@@ -19,7 +19,15 @@ from starlette.responses import Response
 
 from sandbox import control, oauth, qr_codes, wecom_control
 from sandbox.gateway import ApiServer, answer_http
-from sandbox.phones import consumer, consumer_acts, controls, guide_chats, pages, sms_page
+from sandbox.phones import (
+    consumer,
+    consumer_acts,
+    controls,
+    guide_chats,
+    pages,
+    reference,
+    sms_page,
+)
 from sandbox.push import Rules, new_client
 from sandbox.register import Unknown
 from sandbox.sms_server import sms_router
@@ -44,7 +52,10 @@ def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None
             yield
             await _stop(app.state.carrying)
 
-    app = FastAPI(title="Zhiyin sandbox (not WeChat)", lifespan=with_pusher)
+    # The framework's own pages load their script from the internet.
+    app = FastAPI(
+        title="Zhiyin sandbox (not WeChat)", lifespan=with_pusher, docs_url=None, redoc_url=None
+    )
     app.state.world, app.state.carrying = world, set()
     _mount_server(app, WechatServer(world), world)
     _mount_server(app, WecomServer(world), world)
@@ -56,7 +67,7 @@ def create_sandbox_app(world: World | None = None, *, rules: Rules | None = None
     app.add_exception_handler(Unknown, _unknown)
     app.include_router(control.router)
     app.include_router(wecom_control.router)
-    for part in (pages, guide_chats, consumer, consumer_acts, controls):
+    for part in (pages, guide_chats, consumer, consumer_acts, controls, reference):
         app.include_router(part.router)
     app.mount("/phone/static", StaticFiles(directory=_STATIC), name="phone-static")
     app.include_router(sms_page.router)

@@ -44,7 +44,7 @@ def _is_ctrl_c(fault: BaseException | None) -> bool:
 
 
 @click.command("sandbox")
-@click.option("--port", default=8100, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8100, show_default=True)
 @click.option(
     "--receipts",
     type=click.Path(dir_okay=False, path_type=Path),

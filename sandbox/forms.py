@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.mischief import Call, Carriage, Client
+from sandbox.moving_clock import LONGEST
 from sandbox.state import QuotaMode
 
 
@@ -183,7 +184,7 @@ class MisbehaveForm(Form):
 class ClockForm(Form):
     """How far to move the clock ahead."""
 
-    seconds: int = Field(ge=0)
+    seconds: int = Field(ge=0, le=int(LONGEST.total_seconds()))
 
 
 class SettingsForm(Form):

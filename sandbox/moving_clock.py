@@ -13,7 +13,7 @@ from store import clock
 
 _CHINA = ZoneInfo("Asia/Shanghai")
 _MORNING = (9, 30)
-_LONGEST = timedelta(days=400)
+LONGEST = timedelta(days=400)
 
 
 class ClockStands(Exception):  # noqa: N818 -- an everyday answer, not a fault
@@ -34,7 +34,7 @@ def keep_in(file: Path, seconds: int) -> None:
 
 def move(by: timedelta) -> datetime:
     """Move everybody's clock ahead and give the new time. Refuses `ClockStands`."""
-    if not can_move() or not timedelta(0) <= by <= _LONGEST:
+    if not can_move() or not timedelta(0) <= by <= LONGEST:
         raise ClockStands
     _write(Path(os.environ[clock.SHIFT_FILE]), clock.shift() + int(by.total_seconds()))
     return clock.now()

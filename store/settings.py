@@ -10,10 +10,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
 
 from store.errors import Refusal
 
 _SECRET_BYTES = 32
+_DATABASES = ("postgresql://", "postgresql+psycopg://")
+_QUEUES = ("redis://", "rediss://", "unix://")
 
 
 class EmptySecret(Refusal):
@@ -62,10 +65,35 @@ class Settings(BaseSettings):
     timezone: str = "Asia/Shanghai"
     var_dir: Path = Path("var")
 
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, url: str | None) -> str | None:
+        # Clouds hand out the short name, too.
+        if url and url.startswith("postgres://"):
+            url = url.replace("postgres://", "postgresql://", 1)
+        if url and not url.startswith(_DATABASES):
+            raise ValueError("write it as postgresql://user:password@host:5432/name")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: str | None) -> str | None:
+        if url and not url.startswith(_QUEUES):
+            raise ValueError("write it as redis://host:6379/0, rediss://… or unix://…")
+        if url:
+            parse_url(url)  # type: ignore[no-untyped-call]  # redis leaves it without types
+        return url
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        ZoneInfo(name)
+        try:
+            ZoneInfo(name)
+        except OSError as fault:
+            # "Asia" is a folder of zones.
+            raise ValueError(
+                f"{name} is no time zone; write a name such as Asia/Shanghai"
+            ) from fault
         return name
 
     @field_validator("public_url", "wechat_api_url", "wecom_api_url", "oauth_url", "sms_api_url")

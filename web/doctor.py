@@ -48,14 +48,16 @@ def explain_settings(fault: Exception) -> str:
     if not isinstance(fault, ValidationError):
         return f"A setting cannot be read: {fault}"
     return " ".join(
-        f"ZHIYIN_{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg']}."
+        f"ZHIYIN_{'_'.join(str(part) for part in error['loc']).upper()}:"
+        f" {error['msg'].removeprefix('Value error, ')}."
         for error in fault.errors()
     )
 
 
 def check_settings(settings: Settings) -> list[Finding]:
-    """The settings by themselves: the secret, the public address, room on the disk."""
-    return [_secret(settings), _public_url(settings), _disk(settings.var_dir)]
+    """The settings by themselves: the secret, the public address, room on the disk, halves."""
+    whole = [_secret(settings), _public_url(settings), _disk(settings.var_dir)]
+    return [*whole, *_half_set(settings)]
 
 
 def check_servers(
@@ -105,6 +107,18 @@ def _public_url(settings: Settings) -> Finding:
         says = f"{settings.public_url} is not https, which WeChat's pages and WeCom's sidebar need."
         return Finding("public url", is_ok=False, says=says)
     return Finding("public url", is_ok=True, says=f"{settings.public_url}")
+
+
+def _half_set(settings: Settings) -> Iterator[Finding]:
+    """What does nothing, or is refused, because a part of it is missing."""
+    for subject, names in (
+        ("sms", ("sms_api_url", "sms_key_id", "sms_secret", "sms_signature")),
+        ("model", ("llm_base_url", "llm_model")),
+    ):
+        missing = [f"ZHIYIN_{name.upper()}" for name in names if not getattr(settings, name)]
+        if 0 < len(missing) < len(names):
+            says = f"set only in part; set {' and '.join(missing)}, too."
+            yield Finding(subject, is_ok=False, says=says)
 
 
 def _disk(var_dir: Path) -> Finding:

@@ -17,7 +17,7 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except (ValueError, KeyError) as fault:
-        raise click.ClickException(doctor.explain_settings(fault)) from fault
+        raise click.UsageError(doctor.explain_settings(fault)) from fault
 
 
 @contextmanager

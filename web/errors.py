@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -87,7 +88,16 @@ def _invalid(request: Request, error: Exception) -> Response:
     field, sentence = first_problem(error)
     if _is_api(request):
         return problem(422, "invalid_input", f"{field}: {sentence}", field=field)
-    return page(request, "sorry.html", status_code=422, kind="invalid", words=field)
+    return page(request, "sorry.html", status_code=422, kind="invalid", words="")
+
+
+def _unkept(request: Request, error: Exception) -> Response:
+    """The database cannot hold what was sent: a NUL in a text, a number out of all bounds."""
+    log.warning("refused by the database: %s", whereabouts(error))
+    if _is_api(request):
+        sentence = "Some text or number in the request cannot be kept; send it without."
+        return problem(422, "invalid_input", sentence)
+    return page(request, "sorry.html", status_code=422, kind="invalid", words="")
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -144,4 +154,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ValidationError, _invalid)
+    app.add_exception_handler(DataError, _unkept)
     app.add_exception_handler(HTTPException, _http_error)

@@ -49,15 +49,18 @@ def enter() -> Response:
 @router.get("/api/docs")
 def show_reference(request: Request) -> Response:
     """Every operation with its fields and an example."""
-    document = request.app.openapi()
+    return page(request, "reference.html", operations=operations_of(request.app.openapi()))
+
+
+def operations_of(document: Mapping[str, Any]) -> list[Operation]:
+    """Every operation of an OpenAPI document, in its order."""
     schemas = document.get("components", {}).get("schemas", {})
-    operations = [
+    return [
         _operation(method, path, found[method], schemas)
         for path, found in document["paths"].items()
         for method in _METHODS
         if method in found
     ]
-    return page(request, "reference.html", operations=operations)
 
 
 def _operation(
@@ -116,6 +119,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return " or ".join(_kind(one) for one in schema["anyOf"])
     if "$ref" in schema:
         return str(schema["$ref"]).rsplit("/", 1)[-1]
+    if "enum" in schema:
+        return " or ".join(str(one) for one in schema["enum"])
     kind = str(schema.get("format") or schema.get("type") or "anything")
     if kind == "array":
         kind = f"list of {_kind(schema.get('items', {}))}"

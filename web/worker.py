@@ -152,10 +152,17 @@ def _expire(parts: Parts, _row: int) -> None:
     now = parts.clock()
     while _expire_gifts(parts, now) >= gifts.MOST_AT_ONCE:
         pass
-    for act in (points.expire_due, coupons.expire_due, codes.expire_due, holding.forget):
+    while _expire_points(parts, now):
+        pass
+    for act in (coupons.expire_due, codes.expire_due, holding.forget):
         with parts.database.transaction() as session:
             act(session, now)
     attribution.confirm_due(parts.database, now=now)
+
+
+def _expire_points(parts: Parts, now: datetime) -> int:
+    with parts.database.transaction() as session:
+        return points.expire_due(session, now)
 
 
 def _expire_gifts(parts: Parts, now: datetime) -> int:

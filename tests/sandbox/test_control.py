@@ -1,5 +1,6 @@
 """The control API, the phones and the login page over HTTP, as a demo driver uses them."""
 
+import re
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -278,3 +279,17 @@ def test_guide_phone_shows_cards_and_confirms_broadcasts(sandbox: Sandbox) -> No
     assert "2 位客户：李、周" in log
     assert "确认发送" in log
     assert len(sandbox.get("journal.json")["receipts"]) == 2
+
+
+def test_reference_of_the_control_api_asks_nobody_else_for_anything(sandbox: Sandbox) -> None:
+    page = sandbox.http.get("/docs").text
+
+    for path in sandbox.http.get("/openapi.json").json()["paths"]:
+        assert f"<code>{path}</code>" in page
+    assert "accounts[].aes_key" in page
+    assert "error or slow or hang" in page
+    assert re.findall(r'(?:src|href)="(?!/|data:)[^"]*"', page) == []
+
+
+def test_clock_refuses_to_move_further_than_it_can(sandbox: Sandbox) -> None:
+    assert sandbox.http.post("/sandbox/clock/move", json={"seconds": 10**15}).status_code == 422

@@ -81,6 +81,8 @@ def test_doctor_sees_clocks_that_are_apart(own_servers: Servers) -> None:
         ({"secret_key": "short"}, "secret"),
         ({"public_url": "shop.example"}, "public url"),
         ({"public_url": "http://shop.example"}, "public url"),
+        ({"sms_api_url": "https://sms.example", "sms_key_id": "k", "sms_secret": "s"}, "sms"),
+        ({"llm_base_url": "http://127.0.0.1:9000/v1"}, "model"),
     ],
 )
 def test_doctor_sees_a_setting_that_will_not_do(
@@ -98,6 +100,36 @@ def test_unreadable_setting_is_named_as_in_the_environment() -> None:
     told = doctor.explain_settings(fault.value)
 
     assert told.startswith("ZHIYIN_VAR_DIR: Input is not a valid path")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        (
+            "database_url",
+            "mysql://shop@10.0.0.5/zhiyin",
+            "ZHIYIN_DATABASE_URL: write it as postgresql://user:password@host:5432/name.",
+        ),
+        (
+            "redis_url",
+            "10.0.0.5:6379",
+            "ZHIYIN_REDIS_URL: write it as redis://host:6379/0, rediss://… or unix://….",
+        ),
+    ],
+)
+def test_address_of_a_server_that_will_not_do_is_answered_with_the_way_out(
+    name: str, value: str, told: str
+) -> None:
+    with pytest.raises(ValidationError) as fault:
+        Settings.model_validate({name: value})
+
+    assert doctor.explain_settings(fault.value) == told
+
+
+def test_short_name_of_postgresql_is_understood() -> None:
+    found = Settings(database_url="postgres://zhiyin@db.example/zhiyin")
+
+    assert found.database_url == "postgresql://zhiyin@db.example/zhiyin"
 
 
 def test_doctor_sees_credentials_that_another_secret_sealed(

@@ -31,7 +31,7 @@ def app(settings: Settings, fresh_database: Database, redis: Redis, now: datetim
     def break_in_the_database(token: str) -> None:
         with fresh_database.transaction() as session:
             values = {"mobile": _MOBILE, "token": token}
-            session.execute(text("SELECT :mobile, :token, 1 / 0"), values)
+            session.execute(text("SELECT :mobile, :token FROM nowhere"), values)
 
     return app
 
@@ -49,6 +49,31 @@ def test_a_fault_is_logged_by_kind_and_place_and_goes_no_further(
     assert "test_errors.py:" in caplog.text
     for secret in (_MOBILE, _TOKEN):
         assert secret not in caplog.text + answer.text
+
+
+@pytest.mark.parametrize("place", ["/m/picks/%00", "/hq/login?next=%00"])
+def test_a_text_that_cannot_be_kept_is_no_fault(
+    app: FastAPI, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        answer = Browser(app, "http://shop.test").get(place)
+
+    assert answer.status_code < 500
+    assert caplog.text == ""
+
+
+def test_a_form_that_cannot_be_kept_is_no_fault(
+    app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        answer = Browser(app, "http://shop.test").post(
+            "/hq/login", data={"login": f"{_TOKEN}\0", "password": _TOKEN}
+        )
+
+    assert answer.status_code == 422
+    assert "有一项填得不对" in answer.text
+    assert "refused by the database" in caplog.text
+    assert _TOKEN not in caplog.text + answer.text
 
 
 def test_an_error_of_the_database_shows_no_parameters(fresh_database: Database) -> None:
