@@ -1,5 +1,6 @@
 """What the tables and columns of an export are called, for the person whose data it is."""
 
+import json
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -82,8 +83,8 @@ _COLUMNS: dict[str, str] = {
     "tag": "标签",
     "product": "商品",
     "quantity": "数量",
-    "amount_fen": "金额（分）",
-    "refunded_fen": "已退（分）",
+    "amount_fen": "金额",
+    "refunded_fen": "已退",
     "paid_at": "付款时间",
     "refunded_at": "退款时间",
     "order": "订单",
@@ -129,7 +130,7 @@ _COLUMNS: dict[str, str] = {
     "line_no": "行",
     "number": "凭证号",
     "reference": "小票号",
-    "discount_fen": "优惠（分）",
+    "discount_fen": "优惠",
     "done_at": "核销时间",
     "undone_at": "撤销时间",
     "redeemed_order": "用在订单",
@@ -139,8 +140,8 @@ _COLUMNS: dict[str, str] = {
     "tapped_at": "点开时间",
     "written_at": "写下时间",
     "orders_count": "订单数",
-    "spent_fen": "累计消费（分）",
-    "spent_365_fen": "近一年消费（分）",
+    "spent_fen": "累计消费",
+    "spent_365_fen": "近一年消费",
     "first_order_at": "第一次购买",
     "last_order_at": "最近购买",
     "interval_days": "购买间隔（天）",
@@ -203,7 +204,35 @@ _VALUES: dict[str, str] = {
     "sms": "短信",
     "page": "会员页面",
     "binding": "绑定页面",
+    "planned": "已安排",
+    "suppressed": "没有打扰",
+    "assigned": "等导购联系",
+    "seen": "导购看过",
+    "edited": "导购改过话",
+    "snoozed": "导购稍后联系",
+    "reassigned": "转给同事",
+    "asked": "排队中",
+    "reserved": "准备发送",
+    "sending": "发送中",
+    "delivered": "已送达",
+    "replied": "您回复了",
+    "converted": "您购买了",
+    "skipped": "没有联系",
+    "fell_back": "改由公众号联系",
+    "failed": "没有发成",
+    "unknown": "不确定是否送到",
+    "withheld": "没有打扰",
+    "released": "已撤回",
+    "given": "品牌登记",
+    "import": "资料导入",
+    "observed": "导购记下",
+    "derived": "按消费算出",
 }
+# Parts of a message as it was kept: what a program needs, and words that speak for themselves.
+_FOR_MACHINES = frozenset({"at", "kind"})
+_SPOKEN = frozenset({"content", "text", "title", "description"})
+_IMPORTED = "import:"
+_FEN = "_fen"
 
 
 def section(table: str) -> str:
@@ -216,8 +245,15 @@ def row_in_words(row: dict[str, Any], zone: ZoneInfo) -> dict[str, str]:
     return {
         label: words
         for column, label in _COLUMNS.items()
-        if column in row and (words := _in_words(row[column], zone))
+        if column in row and (words := _of_column(column, row[column], zone))
     }
+
+
+def _of_column(column: str, value: Any, zone: ZoneInfo) -> str:
+    """The words of a value; what the record counts in fen is read in yuan."""
+    if column.endswith(_FEN) and isinstance(value, int):
+        return f"¥{value / 100:,.2f}"
+    return _in_words(value, zone)
 
 
 def _in_words(value: Any, zone: ZoneInfo) -> str:
@@ -227,9 +263,29 @@ def _in_words(value: Any, zone: ZoneInfo) -> str:
         case datetime():
             return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
         case dict():
-            parts = (f"{key}：{_in_words(part, zone)}" for key, part in value.items() if part)
-            return "；".join(parts)
+            parts = (_part(key, part, zone) for key, part in value.items() if part)
+            return "；".join(part for part in parts if part)
         case list():
             return "、".join(_in_words(part, zone) for part in value)
         case _:
-            return "" if value is None else _VALUES.get(str(value), str(value))
+            return "" if value is None else _said(str(value))
+
+
+def _part(key: str, part: Any, zone: ZoneInfo) -> str:
+    """A part of a message: its own words stand as they are, also where they are a card's."""
+    if key in _FOR_MACHINES:
+        return ""
+    if key not in _SPOKEN or not isinstance(part, str):
+        return f"{key}：{_in_words(part, zone)}"
+    return _in_words(json.loads(part), zone) if _is_card(part) else part
+
+
+def _is_card(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _said(value: str) -> str:
+    return "资料导入" if value.startswith(_IMPORTED) else _VALUES.get(value, value)

@@ -71,3 +71,22 @@ def test_rows_are_told_in_words_without_what_is_empty(session: Session) -> None:
 
     assert (said["姓名"], said["手机号"], said["生日"]) == (NAME, MOBILE, "1990-03-08")
     assert "" not in said.values()
+
+
+def test_rows_tell_messages_and_states_without_the_codes_of_programs() -> None:
+    card = '{"title": "\\u9001\\u4f60\\u4e00\\u5f20\\u5238", "url": "https://a.example"}'
+    row = {
+        "state": "replied",
+        "source": "import:journey",
+        "payload": {"content": "open"},
+        "reply": {"kind": "text", "at": 1795401856, "text": card},
+    }
+
+    said = row_in_words(row, SHANGHAI)
+
+    assert said == {
+        "状态": "您回复了",
+        "来源": "资料导入",
+        "原文": "open",
+        "我们的回复": "送你一张券；url：https://a.example",
+    }

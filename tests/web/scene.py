@@ -24,7 +24,7 @@ from store.db import Database
 from store.levels import Level
 from store.members import Identity, IdentityChannel, Member
 from store.orders import MemberFacts, Order, OrderLine
-from store.organisation import Brand, Guide, GuideStatus, Shop
+from store.organisation import Brand, Guide, GuideStatus, Operator, Shop
 from store.pieces import ContentPiece
 from store.products import Product
 from store.relations import Friendship
@@ -61,9 +61,15 @@ class Scene:
     def at_door(self, door: Door, person_id: int) -> Browser:
         """A browser with a session."""
         browser = self.browser()
-        cookie = self.parts.sessions._signer(door).dumps(person_id)
-        browser.cookies.set(f"zhiyin_{door}", str(cookie), domain="shop.test", path=f"/{door}")
+        cookie = self.parts.sessions.ticket(door, person_id, mark=self._mark(door, person_id))
+        browser.cookies.set(f"zhiyin_{door}", cookie, domain="shop.test", path=f"/{door}")
         return browser
+
+    def _mark(self, door: Door, person_id: int) -> str:
+        if door is not Door.CONSOLE:
+            return ""
+        with self.database.transaction() as session:
+            return session.get_one(Operator, person_id).mark
 
     def guide(self, guide: Guide | None = None) -> Browser:
         """The browser of a guide; Wang's if not said."""

@@ -24,6 +24,8 @@ from web.sessions import Door
 router = APIRouter(prefix="/m/privacy", route_class=DoorRoute, dependencies=[OwnPostsOnly])
 
 _PRIVATE = {"Cache-Control": "no-store"}
+# A page of thousands of rows takes a phone long to draw; the download holds them all.
+_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,15 @@ class LossView:
 
     points: int
     coupons: int
+
+
+@dataclass(frozen=True, slots=True)
+class SectionView:
+    """The rows of one kind that are shown, of `total`."""
+
+    title: str
+    rows: list[dict[str, str]]
+    total: int
 
 
 @router.get("")
@@ -44,12 +55,12 @@ def show(visit: VisitDep, parts: PartsDep) -> Response:
 
 @router.get("/data")
 def look(visit: VisitDep, parts: PartsDep) -> Response:
-    """Everything, as a page."""
+    """Everything, as a page: of each kind the newest rows, newest first."""
     found = _told(visit, parts, "looked at the own data")
     answer = page(
         visit.request,
         "member/privacy_data.html",
-        sections=_in_words(found, visit),
+        sections=[_section(table, rows[::-1], visit, most=_SHOWN) for table, rows in found.items()],
         made_at=visit.now,
     )
     answer.headers.update(_PRIVATE)
@@ -60,7 +71,7 @@ def look(visit: VisitDep, parts: PartsDep) -> Response:
 def download(visit: VisitDep, parts: PartsDep) -> Response:
     """Everything, as a file: a page for people and JSON for machines."""
     found = _told(visit, parts, "downloaded the own data")
-    sections = _in_words(found, visit)
+    sections = [_section(table, rows, visit) for table, rows in found.items()]
     html = rendered(visit.request, "member/export.html", sections=sections, made_at=visit.now)
     name = f"my-data-{visit.now.astimezone(visit.zone):%Y-%m-%d}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', **_PRIVATE}
@@ -118,13 +129,12 @@ def _note(visit: Visit, person: Member, act: str) -> None:
     audit.note(visit.session, "member", act, subject=f"member:{person.id}", now=visit.now)
 
 
-def _in_words(
-    found: Mapping[str, Sequence[dict[str, Any]]], visit: Visit
-) -> dict[str, list[dict[str, str]]]:
-    return {
-        export_words.section(table): [export_words.row_in_words(row, visit.zone) for row in rows]
-        for table, rows in found.items()
-    }
+def _section(
+    table: str, rows: Sequence[dict[str, Any]], visit: Visit, *, most: int | None = None
+) -> SectionView:
+    """The rows of a table in words, at most the first `most`."""
+    shown = [export_words.row_in_words(row, visit.zone) for row in rows[:most]]
+    return SectionView(export_words.section(table), shown, len(rows))
 
 
 def _packed(found: Mapping[str, Sequence[dict[str, Any]]], html: str) -> bytes:

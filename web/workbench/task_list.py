@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, case, func, literal, or_, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, tuple_
 from sqlalchemy import select as wide_select
 from sqlmodel import Session, col, select
 
@@ -16,6 +16,7 @@ from store.attributions import Attribution
 from store.campaigns import REACHED, WITH_GUIDE, Assignment, Campaign, CareTask, TaskState
 from store.members import Member, mask
 from store.orders import MemberFacts
+from store.touches import Touch, TouchState
 
 PAGE_SIZE = 50
 _IN_HAND = WITH_GUIDE | {TaskState.SENDING}
@@ -34,11 +35,18 @@ _SOLD = (
     .correlate(CareTask)
     .scalar_subquery()
 )
+_LATER = and_(
+    col(CareTask.state) == TaskState.SENDING,
+    exists().where(col(Touch.care_task_id) == CareTask.id, col(Touch.state) == TouchState.ASKED),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """One line of the list; money in fen, `sold_fen` is what the care of this task has sold."""
+    """One line of the list; money in fen, `sold_fen` is what the care of this task has sold.
+
+    `is_later`: the guide has sent it, and the system keeps it until the gate lets it go.
+    """
 
     token: str
     member: str
@@ -47,6 +55,7 @@ class TaskRow:
     campaign: str
     state: TaskState
     is_open: bool
+    is_later: bool
     is_edited: bool
     deadline_at: datetime
     value_fen: int
@@ -132,7 +141,13 @@ def read(session: Session, scope: Scope, after: str | None) -> TaskPage:
     """One page of the list; an unknown `after` begins at the top."""
     query: Select[Any] = (
         wide_select(
-            CareTask, col(Member.name), col(Member.mobile), col(Campaign.name), _VALUE, _SOLD
+            CareTask,
+            col(Member.name),
+            col(Member.mobile),
+            col(Campaign.name),
+            _VALUE,
+            _SOLD,
+            _LATER,
         )
         .join(Member, col(Member.id) == CareTask.member_id)
         .join(Campaign, col(Campaign.id) == CareTask.campaign_id)
@@ -143,7 +158,7 @@ def read(session: Session, scope: Scope, after: str | None) -> TaskPage:
     if anchor is not None:
         query = query.where(tuple_(*_KEYS) > anchor)
     found = session.execute(query.order_by(*_KEYS).limit(PAGE_SIZE + 1)).all()
-    rows = [_row(*one) for one in found[:PAGE_SIZE]]
+    rows = [_row(one) for one in found[:PAGE_SIZE]]
     return TaskPage(rows, rows[-1].token if len(found) > PAGE_SIZE else None)
 
 
@@ -160,9 +175,8 @@ def _anchor(session: Session, scope: Scope, after: str | None) -> Any:
     return tuple_(*(literal(value) for value in place)) if place else None
 
 
-def _row(
-    task: CareTask, member: str, mobile: str | None, campaign: str, value: int, sold: int
-) -> TaskRow:
+def _row(found: Any) -> TaskRow:
+    task, member, mobile, campaign, value, sold, is_later = found
     return TaskRow(
         token=task.token,
         member=member,
@@ -171,6 +185,7 @@ def _row(
         campaign=campaign,
         state=task.state,
         is_open=task.state in WITH_GUIDE,
+        is_later=is_later,
         is_edited=task.edited_text is not None,
         deadline_at=task.deadline_at,
         value_fen=int(value),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 
 from sqlmodel import col, select
@@ -29,6 +30,38 @@ def test_member_sees_everything_as_a_page(scene: Scene) -> None:
     assert str(member.mobile) in page.text
     assert "商品" in page.text
     assert acts(scene) == ["looked at the own data"]
+
+
+def test_page_shows_the_newest_rows_and_says_that_the_download_holds_all(scene: Scene) -> None:
+    member = a_member(scene)
+    codes = [f"COUPON{number:05}" for number in range(52)]
+    for code in codes:
+        a_coupon(scene, member, code=code)
+    phone = scene.phone(an_identity(scene, member))
+
+    page = phone.get("/m/privacy/data").text
+    packed = io.BytesIO(phone.get("/m/privacy/download").content)
+
+    assert re.findall(r"COUPON\d+", page) == codes[:1:-1]
+    assert "最近 50 条，全部在下载里" in page
+    with zipfile.ZipFile(packed) as archive:
+        html = archive.read("data.html").decode()
+    assert re.findall(r"COUPON\d+", html) == codes
+    assert "一共" not in html
+
+
+def test_amounts_are_read_in_yuan_and_kept_in_fen(scene: Scene) -> None:
+    member = a_member(scene)
+    an_order(scene, member, amount_fen=216_300)
+    phone = scene.phone(an_identity(scene, member))
+
+    page = phone.get("/m/privacy/data").text
+    packed = io.BytesIO(phone.get("/m/privacy/download").content)
+
+    assert "<dt>金额</dt><dd>¥2,163.00</dd>" in page
+    assert "<dt>已退</dt><dd>¥0.00</dd>" in page
+    with zipfile.ZipFile(packed) as archive:
+        assert json.loads(archive.read("data.json"))["orders"][0]["amount_fen"] == 216_300
 
 
 def test_download_holds_the_own_rows_and_nobody_elses(scene: Scene) -> None:

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 from store.campaigns import CareTask, TaskState
 from store.members import Member
+from store.touches import Channel, Touch, TouchState
+from tests.builders import a_touch
 from tests.queries import counted
 from tests.web.scene import Scene, a_member, a_sale, a_task, an_assignment, leave
 
@@ -145,3 +147,29 @@ def test_list_asks_as_many_queries_for_two_hundred_tasks_as_for_one(scene: Scene
 
     assert "共 200 位" in page
     assert len(many) == len(one)
+
+
+def test_list_asks_for_no_confirmation_of_what_the_system_sends_later(scene: Scene) -> None:
+    member = a_member(scene, "李雨桐")
+    task = a_task(scene, member, state=TaskState.SENDING)
+    with scene.database.transaction() as session:
+        touch = a_touch(
+            session,
+            member,
+            channel=Channel.WECOM_BROADCAST,
+            state=TouchState.ASKED,
+            care_task_id=task.id,
+            retry_at=scene.now + timedelta(hours=20),
+        )
+    browser = scene.guide()
+
+    assert _chips(browser.get("/guide").text) == ["到时替您发"]
+
+    with scene.database.transaction() as session:
+        session.get_one(Touch, touch.id).state = TouchState.SENDING
+
+    assert _chips(browser.get("/guide").text) == ["等确认"]
+
+
+def _chips(page: str) -> list[str]:
+    return re.findall(r'<span class="tag warm">([^<]+)</span>', page)
