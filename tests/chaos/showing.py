@@ -69,7 +69,7 @@ class Show:
         """All that it has printed so far, lines joined where the terminal broke them."""
         return re.sub(r"\s+", " ", self.log.read_text(errors="replace"))
 
-    def until(self, sentence: str, seconds: float = 120) -> None:
+    def until(self, sentence: str, seconds: float = 300) -> None:
         """Wait until it has said this."""
         is_over = wait_for(
             lambda: sentence in self.said() or self.process.poll() is not None, seconds

@@ -200,8 +200,8 @@ def become_somebody_else(page: Page, town: Town, others: Sequence[str]) -> str:
 def wait_until_answered(page: Page, town: Town, member: str) -> None:
     """Look at today's list until it is known that the message came in and the member wrote."""
     page.goto(f"{town.product}/guide")
-    row = page.locator("a.cell.task", has_text=member)
-    _reload_until(page, lambda: "已回复" in row.inner_text())
+    answered = page.locator("a.cell.task", has_text=member).filter(has_text="已回复")
+    _reload_until(page, lambda: answered.count() > 0)
 
 
 def wait_for_text(page: Page, url: str, words: str) -> None:

@@ -121,7 +121,7 @@ _BASKET = text("""
     SELECT m.external_id, s.code, p.external_id FROM care_tasks t
     JOIN members m ON m.id = t.member_id JOIN shops s ON s.id = m.shop_id
     JOIN products p ON p.id = (t.picks ->> 0)::bigint
-    WHERE m.name = :member AND t.state <> 'suppressed'
+    WHERE m.name = :member AND t.state = 'replied' ORDER BY t.id DESC LIMIT 1
 """)
 
 
