@@ -31,6 +31,8 @@ def demo(*, once: bool, members: int | None) -> None:
         if _is_ctrl_c(fault):
             console.print("Stopped: every process of the demo has ended.")
             sys.exit(130)
+        if isinstance(fault, stageplay.DemoRunsError):
+            raise click.ClickException(str(fault)) from fault
         if isinstance(fault, ActorStuck | CrewError):
             raise click.ClickException(f"{fault}\n{_STOPPED}") from fault
         raise

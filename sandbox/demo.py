@@ -1,5 +1,6 @@
 """`zhiyin demo`: real servers, real data, real processes, then the classic case on them."""
 
+import fcntl
 import json
 import sys
 import time
@@ -44,6 +45,10 @@ _SYMPTOMS = (
     psycopg.OperationalError,
 )
 _INQUEST_SECONDS = 5.0
+
+
+class DemoRunsError(Exception):
+    """Another demo plays on the same data; the message is a sentence for the person."""
 
 
 @dataclass
@@ -92,10 +97,13 @@ def move_clock(settings: Settings) -> int:
 
 
 def run(demo: Demo, *, is_once: bool) -> None:
-    """Servers, data, processes; then the case, or the addresses to open until Ctrl-C."""
-    if move_clock(demo.settings):
-        demo.say(f"the sandbox's clock says {clock.now():%Y-%m-%d %H:%M} UTC: a shop's working day")
-    with hold_servers(demo.settings, demo.say) as held:
+    """Servers, data, processes; then the case, or the addresses to open until Ctrl-C.
+
+    Raises DemoRunsError, CrewError, ActorStuck.
+    """
+    with hold_servers(demo.settings, demo.say) as held, _alone(demo.settings.var_dir):
+        if move_clock(demo.settings):
+            demo.say(f"the sandbox's clock says {clock.now():%F %R} UTC: a shop's working day")
         engine = make_engine(held.database_url)
         database = Database(engine)
         try:
@@ -108,6 +116,20 @@ def run(demo: Demo, *, is_once: bool) -> None:
                 _play(demo, database, world, key, crew, is_once=is_once)
         finally:
             engine.dispose()
+
+
+@contextmanager
+def _alone(var: Path) -> Iterator[None]:
+    """Two at once would play each other's guides and move each other's clock."""
+    var.mkdir(parents=True, exist_ok=True)
+    with (var / "demo").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            raise DemoRunsError(
+                f"A demo runs on {var} already: use that one, or stop it with Ctrl-C first."
+            ) from fault
+        yield
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """The demo's command tells Ctrl-C from a fault, whatever it came through."""
 
+import fcntl
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -50,3 +52,19 @@ def test_fault_of_the_demo_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(demo, "run", fail)
 
     assert isinstance(CliRunner().invoke(commands.demo, ["--once"]).exception, ZeroDivisionError)
+
+
+def test_a_second_demo_leaves_the_first_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZHIYIN_VAR_DIR", str(tmp_path))
+    monkeypatch.setenv("ZHIYIN_DATABASE_URL", "postgresql://127.0.0.1:1/nobody")
+    monkeypatch.setenv("ZHIYIN_REDIS_URL", "redis://127.0.0.1:1/0")
+
+    with (tmp_path / "demo").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = CliRunner().invoke(commands.demo, ["--once"])
+
+    assert found.exit_code == 1
+    assert "stop it with Ctrl-C first" in " ".join(found.output.split())
+    assert [kept.name for kept in tmp_path.iterdir()] == ["demo"]
