@@ -10,13 +10,14 @@ from wechatpy import WeChatClient as Library
 
 from bot import provider_limits
 from bot.access_tokens import AccessTokens, TokenDrawer, with_token
-from bot.calls import TIMEOUT, ApiError, checked, given, http_session, token_of
+from bot.calls import TIMEOUT, ApiError, NoToken, checked, given, http_session, token_of
 from bot.messages import Card, Choices, Prompt, Reply
 from bot.provider_limits import ProviderLimits
 from store import accounts
 from store.accounts import Account, Credentials
 
 _HOST = "https://api.weixin.qq.com"
+_TOKEN_URL = f"{_HOST}/cgi-bin/stable_token"
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,9 @@ class WeChatApi:
     def _call(self, act: Callable[[], Any]) -> dict[str, Any]:
         try:
             return with_token(self._drawer, act)
+        except NoToken:
+            # Not an answer to this call, which was not made.
+            raise
         except ApiError as error:
             self._limits.refused(error.code)
             raise
@@ -155,9 +159,11 @@ class WeChatApi:
         if is_forced:
             body["force_refresh"] = True
             self._limits.take("forced_token", provider_limits.FORCED_TOKEN)
-        return token_of(
-            lambda: self._http.post(f"{_HOST}/cgi-bin/stable_token", data=json.dumps(body)).json()
-        )
+        try:
+            return token_of(lambda: self._http.post(_TOKEN_URL, data=json.dumps(body)).json())
+        except NoToken as error:
+            self._limits.refused(error.code)
+            raise
 
 
 def _content(answer: Prompt | Choices) -> dict[str, Any]:

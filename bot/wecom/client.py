@@ -9,7 +9,7 @@ from wechatpy.work import WeChatClient as Library
 
 from bot import provider_limits
 from bot.access_tokens import AccessTokens, TokenDrawer, with_token
-from bot.calls import TIMEOUT, ApiError, http_session, token_of
+from bot.calls import TIMEOUT, ApiError, NoToken, http_session, token_of
 from bot.provider_limits import ProviderLimits
 from bot.wecom.jsapi import Tickets
 from store import accounts
@@ -83,12 +83,17 @@ class WeComApi:
     def _call(self, act: Callable[[], Any]) -> dict[str, Any]:
         try:
             return with_token(self._drawer, act)
+        except NoToken:
+            # Not an answer to this call, which was not made.
+            raise
         except ApiError as error:
             self._limits.refused(error.code)
             raise
 
     def _count(self, path: str) -> None:
         if path in provider_limits.WECOM_EXEMPT:
+            # Not counted, and left alone all the same when the platform asks for it.
+            self._limits.take(path, ())
             return
         caps = provider_limits.WECOM_TICKETS.get(path)
         if caps is not None:
@@ -98,7 +103,11 @@ class WeComApi:
 
     def _fetch_token(self, is_forced: bool) -> tuple[str, int]:  # noqa: ARG002 -- WeCom has no such wish
         keys = {"corpid": self._account.app_id, "corpsecret": self._account.secret}
-        return token_of(lambda: self._http.get(f"{_HOST}/cgi-bin/gettoken", params=keys).json())
+        try:
+            return token_of(lambda: self._http.get(f"{_HOST}/cgi-bin/gettoken", params=keys).json())
+        except NoToken as error:
+            self._limits.refused(error.code)
+            raise
 
 
 @dataclass

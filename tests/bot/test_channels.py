@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from bot.calls import ApiError, Reroute
+from bot.calls import ApiError, Reroute, TooSoon
 from bot.channels.base import Address, Channel, ChannelError, Outgoing, Powers
 from bot.channels.recording import RecordingChannel
 from bot.channels.sms import Sms, SmsAccess
@@ -531,6 +532,44 @@ def test_path_that_had_too_many_calls_is_left_alone(way: Way, world: World) -> N
     assert (first.reason, second.reason) == ("quota_used_up", "provider_limit")
     assert 50 <= (second.retry_after or 0) <= 60
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("way", _WITH_TOKEN, indirect=True)
+def test_token_that_another_process_was_refused_leaves_the_message_unsent(
+    way: Way, world: World, redis: Redis
+) -> None:
+    """Two fresh threads meet the token's own quota: one asks, the other knows of the refusal."""
+    tokens = "cgi-bin/stable_token" if way.server == "wechat" else "cgi-bin/gettoken"
+    world.switches.append(Switch(way.server, tokens, "error", 1, 45009, _SLOW))
+
+    errors = []
+    for _ in range(2):
+        with ThreadPoolExecutor(1) as thread:
+            errors.append(thread.submit(_send, way).result())
+
+    assert [error and (error.reason, error.is_unsure) for error in errors] == [
+        ("quota_used_up", False)
+    ] * 2
+    paused = {key.decode().split(":")[-2] for key in redis.scan_iter("zhiyin:calls:*:pause")}
+    assert paused == {f"/{tokens}"}
+
+
+def test_login_of_a_guide_that_the_platform_puts_off_is_an_error_of_the_call(
+    url: str, redis: Redis, world: World
+) -> None:
+    """The first call of its thread, and one of those that are not counted."""
+    clients = [WecomClients(f"{url}/wecom", redis, SECRET_KEY) for _ in range(2)]
+    other, api = (one.of(_account(Platform.WECOM)) for one in clients)
+    # A client of another process has fetched the token before.
+    assert other.userid(_code(world, CORPID, "WangFang")) == "WangFang"
+    world.switches.append(Switch("wecom", "cgi-bin/auth/getuserinfo", "error", 1, 45009, _SLOW))
+
+    with pytest.raises(ApiError) as caught:
+        api.userid(_code(world, CORPID, "WangFang"))
+    with pytest.raises(TooSoon):
+        api.userid("c1")
+
+    assert caught.value.code == 45009
 
 
 def test_broadcast_whose_answer_was_lost_is_found_in_the_list(
