@@ -46,9 +46,9 @@ def forget_wechat(
     """
     session.flush()
     identity = _identity(session, app_id, openid)
-    if identity is None:
+    member = members.lock_behind(session, identity) if identity is not None else None
+    if identity is None or member is None:
         return
-    member = members.lock(session, identity.member_id)
     if member.mobile is None and _has_no_other(session, identity):
         ids = everybody_within(session, member)
         if consents.stops(session, member.id, now):

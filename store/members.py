@@ -158,6 +158,22 @@ def lock(session: Session, member_id: int) -> Member:
             return member
 
 
+def lock_behind(session: Session, identity: Identity) -> Member | None:
+    """Lock whom an identity belongs to, and read it anew; none when it was forgotten meanwhile.
+
+    Between the look at an identity and the lock a merge may take it to somebody else.
+    """
+    while True:
+        try:
+            member = lock(session, identity.member_id)
+        except MemberNotFound:
+            return None
+        query = select(Identity).where(Identity.id == identity.id)
+        held = session.exec(query.execution_options(populate_existing=True)).one_or_none()
+        if held is None or survivor(session, held.member_id) == member.id:
+            return member if held else None
+
+
 def lock_both(session: Session, one_id: int, other_id: int) -> tuple[Member, Member]:
     """Two members, locked in id order so that two such acts cannot wait for each other."""
     while True:
@@ -231,6 +247,9 @@ def bind_mobile(session: Session, member_id: int, mobile: str, *, now: datetime)
         session.refresh(member)
         return member
     owner, member = lock_both(session, owner.id, member_id)
+    if owner.mobile != mobile:
+        # Given up for another one before the lock was had, so it is free by now.
+        return bind_mobile(session, member_id, mobile, now=now)
     if member.id != owner.id:
         if member.mobile is not None:
             raise MobileTaken(mobile)

@@ -100,7 +100,18 @@ def _met(
     session: Session, desk: Desk, account: Credentials, openid: str, now: datetime
 ) -> Identity:
     """The person's identity, the member locked: two workers never interleave one person."""
-    identity = members.meet(
+    identity = _behind(session, account, openid, now)
+    if members.lock_behind(session, identity) is None:
+        # Forgotten a moment ago: whoever speaks now is a stranger.
+        identity = _behind(session, account, openid, now)
+        members.lock(session, identity.member_id)
+    if identity.created_at == now:
+        silences.recall(session, identity.member_id, secret_key=desk.secret_key, now=now)
+    return identity
+
+
+def _behind(session: Session, account: Credentials, openid: str, now: datetime) -> Identity:
+    return members.meet(
         session,
         channel=IdentityChannel.WECHAT,
         account=account.app_id,
@@ -108,12 +119,6 @@ def _met(
         brand_id=account.brand_id,
         now=now,
     )
-    members.lock(session, identity.member_id)
-    # A merge that was faster has taken the identity along.
-    session.refresh(identity)
-    if identity.created_at == now:
-        silences.recall(session, identity.member_id, secret_key=desk.secret_key, now=now)
-    return identity
 
 
 def _turn(session: Session, desk: Desk, identity: Identity, act: Act, now: datetime) -> Turn:

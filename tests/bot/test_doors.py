@@ -4,22 +4,25 @@ import threading
 from datetime import datetime, timedelta
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from bot.fields import BadCallback
 from bot.inbox import Busy, Desk
 from bot.wechat import inbound as wechat
 from bot.wecom import inbound as wecom
 from sandbox.crypto import seal, sign
+from store import erasure, members
 from store.accounts import UnknownAccount
 from store.grants import Grant
 from store.inbound import InboundMessage, InboundState
 from store.members import Member
 from store.touches import Channel
 from tests.bot.builders import (
+    APP_ID,
     CORP_ID,
     LI,
     ORIGINAL_ID,
+    SECRET_KEY,
     TOKEN,
     ZHAO,
     a_push,
@@ -140,6 +143,31 @@ def test_person_who_is_locked_elsewhere_is_asked_to_come_again(li: Phone) -> Non
 
     assert "积分" in li.say("积分", number=8)
     assert len(_inbound(li.desk)) == 2
+
+
+@pytest.mark.race
+@pytest.mark.parametrize("mobile", [None, "13800138000"])
+def test_who_was_forgotten_while_a_message_waits_is_answered_as_a_stranger(
+    li: Phone, monkeypatch: pytest.MonkeyPatch, *, mobile: str | None
+) -> None:
+    """A visitor is erased, a member loses only the openid: neither is there to be locked."""
+    li.say("你好")
+    before, lock = li.member_id, members.lock
+    with li.desk.database.transaction() as session:
+        session.get_one(Member, before).mobile = mobile
+
+    def forgotten_first(session: Session, member_id: int) -> Member:
+        monkeypatch.setattr(members, "lock", lock)
+        with li.desk.database.transaction() as other:
+            erasure.forget_wechat(
+                other, app_id=APP_ID, openid=LI, secret_key=SECRET_KEY, now=li.now
+            )
+        return lock(session, member_id)
+
+    monkeypatch.setattr(members, "lock", forgotten_first)
+
+    assert "积分" in li.say("积分")
+    assert li.member_id != before
 
 
 @pytest.mark.race
