@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class Busy(Exception):  # noqa: N818 -- the platform will ask again; nothing is broken
-    """The person's rows are locked by other work; the platform's next try will find them free."""
+    """The person's rows are locked by other work; a moment later they are free."""
 
 
 @dataclass(frozen=True)

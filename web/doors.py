@@ -88,7 +88,7 @@ def _said(words: str) -> Response:
 
 
 def status_of(refusal: Exception) -> HTTPStatus:
-    """The bare status that a callback is refused with; WeChat comes again when we are busy."""
+    """The bare status that a callback is refused with; WeCom comes again when we are busy."""
     if isinstance(refusal, Busy):
         return HTTPStatus.SERVICE_UNAVAILABLE
     log.warning("callback refused: %s", type(refusal).__name__)
