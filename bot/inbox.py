@@ -1,6 +1,5 @@
 """The inbox: each callback is handled once, and its repeats get the same answer (design.md §10)."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from store.accounts import Credentials, Platform, UnknownAccount
 from store.db import Database
 from store.inbound import Heard, InboundMessage, InboundState
 from store.jobs import Job, after_commit
-
-_log = logging.getLogger(__name__)
 
 
 class Busy(Exception):  # noqa: N818 -- the platform will ask again; nothing is broken
@@ -78,14 +75,14 @@ def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> S
     """Write the callback down, handle it and keep the reply, all in one transaction.
 
     Three tries of one push run one handler: the others wait on the row and read the kept reply.
-    None when there is nothing to say, or the first try is still at work.
+    None when there is nothing to say. One that waits in vain is `Busy`: what the first try is still
+    at work on may yet fail, so nobody is told that it was taken.
     """
     started = time.perf_counter()
     try:
         with desk.database.transaction() as session:
-            row = _hear(session, desk, heard, now)
-            if row is None:
-                return None
+            session.execute(text(f"SET LOCAL lock_timeout = {int(desk.wait_ms)}"))
+            row = inbound.hear(session, heard, now=now)
             if row.state is InboundState.RECEIVED:
                 handled = handle(session, row)
                 _close(session, desk, row, handled, started=started, now=now)
@@ -94,18 +91,6 @@ def answer_once(desk: Desk, heard: Heard, handle: Handle, *, now: datetime) -> S
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise Busy("The person's rows are locked; try again.") from None
-        raise
-
-
-def _hear(session: Session, desk: Desk, heard: Heard, now: datetime) -> InboundMessage | None:
-    session.execute(text(f"SET LOCAL lock_timeout = {int(desk.wait_ms)}"))
-    try:
-        with session.begin_nested():
-            return inbound.hear(session, heard, now=now)
-    except OperationalError as error:
-        if isinstance(error.orig, LockNotAvailable):
-            _log.info("A repeat came while the first try was still being handled.")
-            return None
         raise
 
 
