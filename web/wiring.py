@@ -30,7 +30,8 @@ from web.sessions import Sessions
 
 Clock = Callable[[], datetime]
 
-# The queue waits on its own connection for as long as it likes; nobody's message waits for these.
+# A worker waits for jobs on its own connection for as long as it likes; nobody's message waits for
+# these, and a callback also nudges.
 _REDIS_SECONDS = 2.0
 
 
@@ -41,7 +42,7 @@ def build(settings: Settings, *, tick: Clock = clock.now, pool_size: int = 10) -
     assert settings.redis_url
     redis, pace = Redis.from_url(settings.redis_url), _pace(settings.redis_url)
     engine = make_engine(settings.database_url, pool_size=pool_size)
-    database = Database(engine, Nudger(make_queue(redis)))
+    database = Database(engine, Nudger(make_queue(pace)))
     try:
         yield _parts(settings, database, redis, pace, tick)
     finally:
