@@ -92,6 +92,16 @@ def test_stop_in_a_sentence_with_another_no_is_still_a_stop(text: str) -> None:
     assert Intent.STOP in {found.intent, *found.choices}
 
 
+@pytest.mark.parametrize("text", ["12315等着瞧吧", "咱们12315见", "那就工商局见吧"])
+def test_threat_with_an_office_is_a_complaint(text: str) -> None:
+    assert understanding.understand(text).intent is Intent.FEEDBACK
+
+
+@pytest.mark.parametrize("text", ["12345", "A1231500", "明天见"])
+def test_mere_number_or_farewell_is_no_complaint(text: str) -> None:
+    assert understanding.understand(text).intent is None
+
+
 @pytest.mark.parametrize("text", ["", " ", "\0", "😀" * 300, "积分" * 5000, "a" * 20000, "\u202e"])
 def test_odd_text_is_no_fault(text: str) -> None:
     assert isinstance(understanding.understand(text), understanding.Understood)
