@@ -62,6 +62,7 @@ def build() -> r.Router:
     # Only now: someone in a conversation may ask for the points and then go on.
     router.on(r.talking(gift.CHOOSE) | r.talking(gift.CONFIRM), gift.ask_again)
     router.on(r.talking(shops.WHERE), shops.answering(free))
+    router.on(r.says(Intent.CONFIRM), free_words.agreeing(HANDLERS, otherwise=free))
     router.on(r.TYPED, free)
     router.on(r.EXPECTS_ANSWER, welcome.help_out)
     return router
@@ -80,5 +81,6 @@ def _add_birthday_talk(router: r.Router) -> None:
     in_talk = r.talking(profile.ASK) | r.talking(profile.SURE)
     router.on(in_talk & names_a_day, profile.propose)
     router.on(in_talk & r.says(Intent.CANCEL), profile.cancel)
-    sure = dialogue.confirmed(profile.confirm, profile.ask_again)
+    agree = free_words.agreeing(HANDLERS, otherwise=profile.ask_again)
+    sure = dialogue.confirmed(profile.confirm, agree)
     router.on(r.talking(profile.SURE) & r.says(Intent.CONFIRM), sure)

@@ -55,7 +55,8 @@ WHOLE: dict[Intent, frozenset[str]] = {
     ),
     Intent.HELP: frozenset({"帮助", "菜单", "功能", "HELP", "BZ", "你会什么", "怎么用"}),
     Intent.CONFIRM: frozenset(
-        {"确认", "确定", "是", "是的", "好", "好的", "可以", "Y", "YES", "OK"}
+        {"确认", "确定", "是", "是的", "好", "好的", "可以", "Y", "YES", "OK", "对", "对的"}
+        | {"没错", "嗯", "嗯嗯", "行", "要", "要的", "好啊", "好呀"}
     ),
     Intent.CANCEL: frozenset({"取消", "不送了", "算了", "退出", "不", "不了", "不用了", "N", "NO"}),
     Intent.GREETING: frozenset({"你好", "您好", "在吗", "嗨", "哈喽", "HI", "HELLO", "在不在"}),

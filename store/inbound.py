@@ -208,6 +208,17 @@ def is_left_open(session: Session, identity_id: int, member_id: int, *, now: dat
     return is_asked or session.exec(lapsed).first() is not None
 
 
+def asked_last(session: Session, member_id: int, *, now: datetime) -> list[str]:
+    """The keys of the choices that the person got as our last words within a talk's life, if any.
+
+    A question that is still on its way to them was not read.
+    """
+    last = session.exec(_answered(member_id, since=now - CONVERSATION_LIFE).limit(1)).first()
+    if last is None or last.late is not LateState.SENT:
+        return []
+    return [key for key, _ in (last.reply or {}).get("items", [])]
+
+
 def has_gone_on(session: Session, member_id: int, talk: Conversation) -> bool:
     """Whether the person was answered something else since the last step of their talk."""
     query = _answered(member_id, since=talk.expires_at - CONVERSATION_LIFE)

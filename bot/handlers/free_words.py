@@ -12,6 +12,7 @@ from bot.router import Handler
 from bot.understanding import Understood
 from content import phrases
 from content.phrases import INTENT_LABELS, Intent
+from store import inbound
 
 # Who makes the answer that a language model is asked for (`bot.llm`).
 ASK_MODEL = "ask_model"
@@ -43,6 +44,17 @@ def answering(handlers: Mapping[Intent, Handler]) -> Handler:
     return answer
 
 
+def agreeing(handlers: Mapping[Intent, Handler], otherwise: Handler) -> Handler:
+    """The handler of a typed yes: to the question that stands last in the chat, or `otherwise`."""
+
+    def agree(turn: Turn, session: Session, now: datetime) -> Answer:
+        keys = inbound.asked_last(session, turn.member_id, now=now)
+        wish = next((one for one in phrases.SURE if _keys(sure(one)) == keys), None)
+        return (handlers[wish] if wish else otherwise)(turn, session, now)
+
+    return agree
+
+
 def which(intents: list[Intent]) -> Choices:
     """Ask which of the wishes it is; nothing is a choice, too."""
     items = [(one.value, INTENT_LABELS[one]) for one in intents if one is not Intent.HELP]
@@ -50,6 +62,10 @@ def which(intents: list[Intent]) -> Choices:
 
 
 def sure(intent: Intent) -> Choices:
-    """Ask before something changes; only the tap does it."""
+    """Ask before something changes; a tap does it, or a yes as the very next words."""
     yes = (intent.value, INTENT_LABELS[intent])
     return Choices(phrases.SURE[intent], (yes, (Intent.CANCEL.value, phrases.RATHER_NOT)))
+
+
+def _keys(question: Choices) -> list[str]:
+    return [key for key, _ in question.items]

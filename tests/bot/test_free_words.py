@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,11 +15,11 @@ from bot.inbox import Desk
 from bot.messages import Menu, Turn, Wits
 from bot.router import Router
 from content.phrases import SURE, Intent
-from store import coupons, members
+from store import coupons, late, members
 from store.consents import Suppression
 from store.coupons import CouponKind, CouponPlan
 from store.db import Database
-from store.inbound import Conversation, InboundMessage
+from store.inbound import Conversation, InboundMessage, LateState
 from store.members import IdentityChannel
 from store.tables import metadata
 from tests.bot.builders import APP_ID
@@ -112,6 +112,64 @@ def test_stop_that_is_understood_is_asked_about_and_tapped(li: Phone) -> None:
     assert "已为您退订" in told
     with li.desk.database.transaction() as session:
         assert len(session.exec(select(Suppression)).all()) == 1
+
+
+def _brought(li: Phone) -> None:
+    """The question that follows the last callback has reached the phone."""
+    with li.desk.database.transaction() as session:
+        newest = select(InboundMessage).order_by(col(InboundMessage.id).desc()).limit(1)
+        row = session.exec(newest).one()
+        for state in (LateState.SENDING, LateState.SENT):
+            late.move(row, state)
+
+
+def _stops(li: Phone) -> int:
+    with li.desk.database.transaction() as session:
+        return len(session.exec(select(Suppression)).all())
+
+
+@pytest.mark.parametrize("yes", ["好的", "对", "嗯", "要", "确认", "行！"])
+def test_yes_to_what_was_understood_does_it(li: Phone, yes: str) -> None:
+    li.say("你们的消息能不能都别发给我了呀")
+    _brought(li)
+
+    told = li.say(yes)
+
+    assert ("已为您退订" in told, _stops(li)) == (True, 1)
+
+
+def test_yes_before_the_question_has_come_is_none(li: Phone) -> None:
+    li.say("你们的消息能不能都别发给我了呀")
+
+    told = li.say("好的")
+
+    assert ("已为您退订" in told, _stops(li)) == (False, 0)
+
+
+@pytest.mark.parametrize("between", ["积分", "不用了", "later"])
+def test_yes_is_none_once_the_talk_has_gone_on(li: Phone, between: str) -> None:
+    li.say("你们的消息能不能都别发给我了呀")
+    _brought(li)
+    if between == "later":
+        li.now += timedelta(minutes=11)
+    else:
+        li.say(between)
+
+    li.say("好的")
+
+    assert _stops(li) == 0
+
+
+def test_yes_after_a_question_within_a_talk_answers_the_question(li: Phone) -> None:
+    li.say("生日")
+    li.say("1990-03-08")
+    li.now += timedelta(seconds=30)
+    li.say("你们的消息能不能都别发给我了呀")
+    _brought(li)
+
+    told = li.say("好的")
+
+    assert ("已为您退订" in told, _stops(li)) == (True, 1)
 
 
 def test_tapping_no_leaves_all_as_it_is(li: Phone) -> None:
