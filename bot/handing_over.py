@@ -15,7 +15,7 @@ from content.messages import MessageKind, render
 from fatigue import gate
 from fatigue.gate import Ask
 from guide_tasks import duty
-from store import handovers, inbound, members, notices
+from store import handovers, inbound, leaves, members, notices
 from store.db import Database
 from store.handovers import Ending, Handover, HandoverLine, Side
 from store.jobs import Job, after_commit
@@ -101,9 +101,14 @@ def _tend(session: Session, handover_id: int, public_url: str, now: datetime) ->
         return
     if handover.expires_at <= now:
         _end(session, handover, Ending.LAPSED, now)
-    elif _is_unheard(session, handover) and not _pass_on(session, handover, now):
+        return
+    if _is_unheard(session, handover) and not _pass_on(session, handover, now):
         _end(session, handover, Ending.NOBODY, now)
-    elif handovers.may_nudge(handover, now):
+        return
+    if _waits_in_vain(session, handover, now):
+        # Without a colleague to take it, whoever is away may still find the time.
+        _pass_on(session, handover, now)
+    if handovers.may_nudge(handover, now):
         nudge(session, handover, public_url=public_url, now=now)
 
 
@@ -114,6 +119,17 @@ def _is_unheard(session: Session, handover: Handover) -> bool:
     guide = session.get_one(Guide, handover.guide_id)
     is_gone = guide.status is not GuideStatus.ACTIVE
     return is_gone or guide.id in handovers.unheard_by(session, handover)
+
+
+def _waits_in_vain(session: Session, handover: Handover, now: datetime) -> bool:
+    """Whether the last word is the member's, and the guide is away while the shop is open."""
+    if handover.guide_id is None or handover.expires_at - handovers.PATIENCE > now:
+        return False
+    last = handovers.last_lines(session, [handover.id]).get(handover.id)
+    is_answered = last is not None and last.side is Side.GUIDE
+    return not is_answered and handover.guide_id in leaves.away(
+        session, [handover.guide_id], now=now
+    )
 
 
 def _pass_on(session: Session, handover: Handover, now: datetime) -> bool:

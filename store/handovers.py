@@ -17,6 +17,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from store import members, visibility
 from store.columns import big_key, link, one_of, status
 from store.errors import NotFound, WrongState
+from store.leaves import Leave
 from store.members import Identity
 from store.notices import Notice, NoticeState
 from store.organisation import Guide, GuideStatus, HumanDesk
@@ -259,7 +260,7 @@ def end(session: Session, handover: Handover, by: Ending, *, now: datetime) -> N
 
 
 def due(session: Session, now: datetime, *, limit: int) -> Sequence[int]:
-    """Ids of open talks that need a hand: lapsed, with untold lines, or with nobody who listens."""
+    """Ids of open talks that need a hand: lapsed, with untold lines, or with nobody there."""
     untold = select(HandoverLine.id).where(
         HandoverLine.handover_id == Handover.id,
         HandoverLine.side == Side.MEMBER,
@@ -269,12 +270,16 @@ def due(session: Session, now: datetime, *, limit: int) -> Sequence[int]:
     unheard = select(Notice.id).where(
         Notice.key == _notice_key(), Notice.state == NoticeState.FAILED
     )
+    away = select(Leave.id).where(
+        Leave.guide_id == Handover.guide_id, Leave.since <= now, Leave.until > now
+    )
     is_rested = col(Handover.nudged_at).is_(None) | (col(Handover.nudged_at) <= now - NUDGE_PAUSE)
     wanted = (
         (col(Handover.expires_at) <= now)
         | (untold.exists() & is_rested)
         | gone.exists()
         | unheard.exists()
+        | (away.exists() & (col(Handover.expires_at) <= now + PATIENCE))
     )
     query = select(Handover.id).where(col(Handover.ended_at).is_(None), wanted)
     return session.exec(query.order_by(col(Handover.id)).limit(limit)).all()

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from bot import handing_over
 from bot.dialogue import HUMAN
 from bot.wechat import inbound as wechat
-from store import handovers, members, notices, relations
+from store import handovers, leaves, members, notices, relations
 from store.accounts import Account
 from store.consents import Suppression
 from store.handovers import Ending, Handover, HandoverLine, Side
@@ -357,3 +357,41 @@ def _kind_of_answer(li: Phone, words: str) -> str:
 
 def _picture(li: Phone) -> Push:
     return a_push(text_xml("x").replace("[text]", "[image]"), now=li.now)
+
+
+@pytest.mark.parametrize(
+    ("happens", "answers"), [("", "two"), ("answered", "wang"), ("closed", "wang")]
+)
+def test_talk_goes_to_a_colleague_when_the_guide_is_away_and_has_not_answered(
+    li: Phone, wang: int, happens: str, answers: str
+) -> None:
+    if happens == "closed":
+        li.now += timedelta(hours=8)
+    li.say("人工")
+    li.now += timedelta(minutes=10)
+    with li.desk.database.transaction() as session:
+        two = _guide(session, "two", name="张敏")
+        session.get_one(Member, li.member_id).shop_id = two.shop_id
+        leaves.grant(session, wang, since=li.now, until=li.now + timedelta(days=3))
+        if happens == "answered":
+            talk = session.exec(select(Handover)).one()
+            handing_over.answer(session, talk, "稍等", step=HUMAN, now=li.now)
+
+    _tend(li)
+    _tend(li)
+
+    with li.desk.database.transaction() as session:
+        assert session.get_one(Guide, _talk(li).guide_id).userid == answers
+    assert len([one for one in _notices(li) if one.guide_id != wang]) == (answers == "two")
+
+
+def test_talk_stays_with_a_guide_who_is_away_when_there_is_nobody_else(
+    li: Phone, wang: int
+) -> None:
+    li.say("人工")
+    with li.desk.database.transaction() as session:
+        leaves.grant(session, wang, since=li.now, until=li.now + timedelta(days=3))
+
+    _tend(li)
+
+    assert (_talk(li).guide_id, _talk(li).ended_by) == (wang, None)
