@@ -29,6 +29,8 @@ _HAS_NO_MORE = r.says_exactly(talk_words.NOTHING_TO_ADD)
 
 def add_first(router: r.Router) -> None:
     """A clear no counts in every talk; while a person answers, nothing else does."""
+    for_a_person = at(HUMAN) & r.says_exactly(talk_words.FOR_A_PERSON)
+    router.on(for_a_person, handover.forward_doubtful)
     router.on(r.says_exactly(keywords.HARD_STOPS), preferences.stop)
     router.on(preferences.SAYS_NEVER, preferences.grant)
     router.on(at(HUMAN) & r.says_exactly(talk_words.RELEASE), handover.leave)

@@ -9,6 +9,9 @@ RELEASE = frozenset(
     {"结束", "结束人工", "结束服务", "结束对话", "返回机器人", "机器人", "退出人工", "不用人工了"}
     | {"返回自助", "自助服务", "JS"}
 )
+# To a person this may be about goods; to the bot it is a stop.
+FOR_A_PERSON = frozenset({"退"})
+PASSED_ON = "这句话已经转给同事。如果是不想再收到我们的消息，请回复“退订”。"
 # Said where a few words are asked for.
 NOTHING_TO_ADD = frozenset({"没有", "没有了", "没了", "无", "跳过", "不说了", "没啥", "没什么"})
 # What an older WeChat says in place of what it cannot carry, such as a sticker from the shop.

@@ -67,6 +67,12 @@ def forward(turn: Turn, session: Session, now: datetime) -> Answer:
     return Silence()
 
 
+def forward_doubtful(turn: Turn, session: Session, now: datetime) -> Answer:
+    """What may be meant for the person or for the bot: the person hears it, and how to stop."""
+    answer = forward(turn, session, now)
+    return Reply(talk_words.PASSED_ON) if isinstance(answer, Silence) else answer
+
+
 def remind(turn: Turn, session: Session, _now: datetime) -> Answer:
     """A tap is not for the person: say how to come back."""
     handover = session.get_one(Handover, turn.facts["handover_id"])

@@ -123,6 +123,18 @@ def test_stop_words_work_while_a_person_answers(li: Phone, wang: int, words: str
     assert talk.step == HUMAN
 
 
+def test_word_for_goods_reaches_the_person_and_stops_nothing(li: Phone, wang: int) -> None:
+    del wang
+    li.say("人工")
+
+    reply = li.say("退")
+
+    with li.desk.database.transaction() as session:
+        assert session.exec(select(Suppression)).all() == []
+    assert "回复“退订”" in reply
+    assert _lines(li)[-1] == "退"
+
+
 def test_one_nudge_carries_all_lines_of_five_minutes(li: Phone, wang: int) -> None:
     del wang
     li.say("人工")
