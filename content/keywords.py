@@ -58,7 +58,10 @@ WHOLE: dict[Intent, frozenset[str]] = {
         {"确认", "确定", "是", "是的", "好", "好的", "可以", "Y", "YES", "OK", "对", "对的"}
         | {"没错", "嗯", "嗯嗯", "行", "要", "要的", "好啊", "好呀"}
     ),
-    Intent.CANCEL: frozenset({"取消", "不送了", "算了", "退出", "不", "不了", "不用了", "N", "NO"}),
+    Intent.CANCEL: frozenset(
+        {"取消", "不送了", "算了", "退出", "不", "不了", "不用了", "N", "NO"}
+        | {"取消赠送", "取消转赠"}
+    ),
     Intent.GREETING: frozenset({"你好", "您好", "在吗", "嗨", "哈喽", "HI", "HELLO", "在不在"}),
     Intent.THANKS: frozenset({"谢谢", "谢谢你", "多谢", "感谢", "谢啦", "THANKS", "3Q"}),
 }

@@ -117,7 +117,10 @@ COUPON_STATES: dict[CouponState, str] = {
 }
 
 # Said in the chat while a coupon waits for a friend.
-TAKE_BACK = frozenset({"收回", "撤回", "收回券", "撤回券", "收回优惠券", "收回礼物", "不送了"})
+TAKE_BACK = frozenset(
+    {"收回", "撤回", "收回券", "撤回券", "收回优惠券", "收回礼物", "不送了"}
+    | {"取消赠送", "取消转赠"}
+)
 FAULT = "抱歉，我这边出了点小状况，请稍后再试。"
 # A refusal without a sentence of its own says that of its family.
 REFUSALS: dict[type[Refusal], str] = {

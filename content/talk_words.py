@@ -28,6 +28,10 @@ SCORE_LABELS: dict[int, str] = {
 SCORE_WORDS: dict[str, int] = {label: score for score, label in SCORE_LABELS.items()}
 # "Cancel" after a question that nobody answered is an answer to it, late.
 LEFT_OPEN = "好的，先放下，什么都没有改。如果是不想再收到我们的消息，请回复“退订”。"
+# Nobody can tell whether the same word is meant for the gift that was just handed out.
+GIFT_LEFT_OPEN = (
+    "您送出的券还在等朋友领，想收回就回复“收回”。如果是不想再收到我们的消息，请回复“退订”。"
+)
 # Days of a pause, by the choice that is tapped.
 PAUSE_LABELS: dict[int, str] = {7: "暂停一周", 30: "暂停一个月", 90: "暂停三个月"}
 PAUSE_HEAD = "想安静多久？点一个，或者直接回复“暂停两周”“暂停到5月1日”。"

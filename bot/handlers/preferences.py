@@ -14,7 +14,7 @@ from content import talk_words, wishes
 from content.messages import MessageKind, render
 from content.wishes import Asked
 from fatigue import preferences
-from store import inbound
+from store import coupons, inbound
 from store.consents import WishKind
 from store.touches import Channel
 
@@ -42,11 +42,16 @@ def stop(turn: Turn, session: Session, now: datetime) -> Answer:
 
 
 def cancel(turn: Turn, session: Session, now: datetime) -> Answer:
-    """A word that stops all, unless a question of ours is still open: then it says no to that."""
-    if not inbound.is_left_open(session, turn.identity_id, turn.member_id, now=now):
-        return stop(turn, session, now)
-    inbound.end_talk(session, turn.identity_id)
-    return Reply(talk_words.LEFT_OPEN)
+    """A word that stops all, unless a question of ours is still open: then it says no to that.
+
+    While a coupon waits for a friend it may mean the gift, so it is asked which.
+    """
+    if inbound.is_left_open(session, turn.identity_id, turn.member_id, now=now):
+        inbound.end_talk(session, turn.identity_id)
+        return Reply(talk_words.LEFT_OPEN)
+    if coupons.on_the_way(session, turn.member_id, now):
+        return Reply(talk_words.GIFT_LEFT_OPEN)
+    return stop(turn, session, now)
 
 
 def resume(turn: Turn, session: Session, now: datetime) -> Answer:

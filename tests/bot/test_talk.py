@@ -7,14 +7,14 @@ import pytest
 from sqlmodel import select
 
 from bot.handlers import gift
-from store import coupons, inbound, members, points, relations
+from store import coupons, gifts, inbound, members, points, relations
 from store.consents import Suppression
 from store.coupons import Coupon, CouponKind, CouponPlan, CouponState, Gift
 from store.inbound import Conversation, InboundMessage, InboundState
 from store.members import Identity
 from store.organisation import Guide, Shop
 from store.tokens import digest
-from tests.bot.builders import LI, a_push, text_xml
+from tests.bot.builders import LI, ZHAO, a_push, text_xml
 from tests.bot.conftest import Phone
 
 
@@ -376,3 +376,44 @@ def test_of_several_gifts_none_comes_back_by_a_word_alone(li: Phone) -> None:
     assert "您有 2 张券正在等朋友领" in reply
     assert "/m/coupons?show=on_the_way" in reply
     assert [_state(li, one) for one in both] == [CouponState.GIFTING] * 2
+
+
+def test_cancel_after_a_gift_was_handed_out_asks_which_is_meant(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+    li.say("确认")
+
+    told = [li.say("取消"), li.say("退订")]
+
+    with li.desk.database.transaction() as session:
+        stops = session.exec(select(Suppression)).all()
+    assert "想收回就回复“收回”" in told[0]
+    assert told[1].startswith("已为您退订")
+    assert len(stops) == 1
+    assert _state(li, coupon_id) is CouponState.GIFTING
+
+
+def test_word_that_takes_the_gift_back_is_no_stop(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+    li.say("确认")
+
+    told = li.say("取消赠送")
+
+    assert told.startswith("收回来了")
+    assert _state(li, coupon_id) is CouponState.AVAILABLE
+
+
+def test_cancel_once_the_gift_was_claimed_is_a_stop(li: Phone) -> None:
+    li.say("你好")
+    _coupon(li, "迎新券")
+    li.say("送券")
+    token = li.say("确认").rpartition("/")[2]
+    zhao = Phone(li.desk, li.now, ZHAO)
+    zhao.say("你好")
+    with li.desk.database.transaction() as session:
+        gifts.claim(session, token, zhao.member_id, now=li.now)
+
+    assert li.say("取消").startswith("已为您退订")
