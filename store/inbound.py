@@ -20,7 +20,8 @@ CONVERSATION_LIFE = timedelta(minutes=10)
 _STILL_MEANT = timedelta(days=1)
 # A voice that WeChat recognised holds words too.
 _TYPED = ("text", "voice")
-_SAID = (*_TYPED, "click")
+# How the reply of a message is kept that needed none.
+_SILENCE = "silence"
 
 
 class InboundState(StrEnum):
@@ -222,8 +223,8 @@ def asked_last(session: Session, member_id: int, *, now: datetime) -> list[str]:
 def has_gone_on(session: Session, member_id: int, talk: Conversation) -> bool:
     """Whether the person was answered something else since the last step of their talk."""
     query = _answered(member_id, since=talk.expires_at - CONVERSATION_LIFE)
-    said = query.where(col(InboundMessage.kind).in_(_SAID)).limit(1)
-    return session.exec(said).first() is not None
+    told = query.where(col(InboundMessage.reply)["kind"].astext != _SILENCE).limit(1)
+    return session.exec(told).first() is not None
 
 
 def _answered(member_id: int, *, since: datetime) -> SelectOfScalar[InboundMessage]:

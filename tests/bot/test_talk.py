@@ -14,7 +14,7 @@ from store.inbound import Conversation, InboundMessage, InboundState
 from store.members import Identity
 from store.organisation import Guide, Shop
 from store.tokens import digest
-from tests.bot.builders import LI, ZHAO, a_push, text_xml
+from tests.bot.builders import LI, ZHAO, Push, a_push, text_xml
 from tests.bot.conftest import Phone
 
 
@@ -417,3 +417,30 @@ def test_cancel_once_the_gift_was_claimed_is_a_stop(li: Phone) -> None:
         gifts.claim(session, token, zhao.member_id, now=li.now)
 
     assert li.say("取消").startswith("已为您退订")
+
+
+@pytest.mark.parametrize("kind", ["image", "location"])
+def test_mere_yes_after_something_else_was_answered_gives_nothing_away(
+    li: Phone, kind: str
+) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+    li.now += timedelta(seconds=30)
+    li.receive(_sent(li, kind))
+
+    told = li.say("好的")
+
+    assert "回复“确认”送出" in told
+    assert _state(li, coupon_id) is CouponState.AVAILABLE
+
+
+def _sent(li: Phone, kind: str) -> Push:
+    rest = {
+        "image": "<PicUrl>https://p.example/1</PicUrl><MediaId>m1</MediaId>",
+        "location": "<Location_X>30.27</Location_X><Location_Y>120.16</Location_Y><Scale>15</Scale>"
+        "<Label><![CDATA[杭州]]></Label>",
+    }
+    xml = text_xml("x", sender=li.openid)
+    xml = xml.replace("<MsgType><![CDATA[text]]>", f"<MsgType><![CDATA[{kind}]]>")
+    return a_push(xml.replace("<Content><![CDATA[x]]></Content>", rest[kind]), now=li.now)
