@@ -14,6 +14,7 @@ from content import talk_words, wishes
 from content.messages import MessageKind, render
 from content.wishes import Asked
 from fatigue import preferences
+from fatigue.preferences import Mood
 from store import coupons, inbound
 from store.consents import WishKind
 from store.touches import Channel
@@ -71,7 +72,7 @@ def grant(turn: Turn, session: Session, now: datetime) -> Answer:
     until = asked.span.after(turn.local(now)) if asked.span else None
     for channel in asked.channels or (None,):
         _grant(session, turn.member_id, asked.kind, channel, until=until, now=now)
-    return _changed(turn, asked, until)
+    return _changed(turn, session, asked, now)
 
 
 def pause(turn: Turn, session: Session, now: datetime) -> Answer:
@@ -81,7 +82,7 @@ def pause(turn: Turn, session: Session, now: datetime) -> Answer:
         return offer_pause(turn, session, now)
     until = now + timedelta(days=days)
     _grant(session, turn.member_id, WishKind.PAUSE, None, until=until, now=now)
-    return _changed(turn, Asked(WishKind.PAUSE), turn.local(until))
+    return _changed(turn, session, Asked(WishKind.PAUSE), now)
 
 
 def offer_pause(_turn: Turn, _session: Session, _now: datetime) -> Answer:
@@ -119,13 +120,22 @@ def _grant(
             preferences.resume(session, member_id, source=_SOURCE, channel=channel, now=now)
 
 
-def _changed(turn: Turn, asked: Asked, until: datetime | None) -> Reply:
+def _changed(turn: Turn, session: Session, asked: Asked, now: datetime) -> Reply:
+    """How it stands now: a shorter or milder wish leaves a stricter one that holds."""
+    choices = preferences.choices(session, turn.member_id, now)
+    held = [one for one in choices if one.channel in {None, *asked.channels}]
+    never = next((one for one in held if one.mood is Mood.NEVER), None)
+    if asked.kind is WishKind.PAUSE and never is not None:
+        where = (never.channel,) if never.channel else ()
+        url = turn.page("preferences")
+        return Reply(render(MessageKind.STILL_STOPPED, channels=wishes.labels(where), url=url))
+    ends = [turn.local(one.until) for one in held if one.until is not None]
     return Reply(
         render(
             MessageKind.PREFERENCES_CHANGED,
             what=asked.kind,
             channels=wishes.labels(asked.channels),
-            until=until,
+            until=max(ends, default=None),
             url=turn.page("preferences"),
         )
     )

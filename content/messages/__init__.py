@@ -33,6 +33,7 @@ class MessageKind(StrEnum):
     GIFT_NONE = "gift_none"
     GIFT_CANCELLED = "gift_cancelled"
     STOPPED = "stopped"
+    STILL_STOPPED = "still_stopped"
     RESUMED = "resumed"
     GUIDE_DESK = "guide_desk"
     PREFERENCES_CHANGED = "preferences_changed"

@@ -116,3 +116,20 @@ def test_every_wish_is_kept_as_it_was_stated(li: Phone) -> None:
 
 def test_settings_are_one_tap_away(li: Phone) -> None:
     assert "消息设置" in li.say("设置")
+
+
+@pytest.mark.parametrize(
+    ("before", "words", "answer"),
+    [
+        ("暂停一个月", "暂停3天", "已暂停到2026年4月1日"),
+        ("暂停一个月", "公众号暂停3天", "已暂停到2026年4月1日"),
+        ("退订", "暂停3天", "您之前已经退订了，"),
+        ("退订", "短信暂停3天", "您之前已经退订了，"),
+        ("短信退订", "短信暂停3天", "您之前已经退订了短信，"),
+        ("短信退订", "暂停3天", "已暂停到2026年3月4日"),
+    ],
+)
+def test_pause_is_answered_with_what_holds(li: Phone, before: str, words: str, answer: str) -> None:
+    li.say(before)
+
+    assert answer in li.say(words)

@@ -133,6 +133,7 @@ SAMPLES: dict[MessageKind, dict[str, object]] = {
     MessageKind.GIFT_NONE: {},
     MessageKind.GIFT_CANCELLED: {},
     MessageKind.STOPPED: {},
+    MessageKind.STILL_STOPPED: {"channels": "短信", "url": "https://x.example/m"},
     MessageKind.RESUMED: {},
     MessageKind.GUIDE_DESK: {"url": _LINK},
     MessageKind.SMS_CODE: {"code": "123456", "minutes": 5},
