@@ -20,7 +20,7 @@ from bot.handlers import (
     welcome,
 )
 from content import phrases
-from content.birthdays import birthday_in
+from content.birthdays import birthday_in, is_nearly_one
 from content.phrases import Intent
 
 # Who serves a wish: said in a word, tapped, understood, or asked for by a language model.
@@ -80,6 +80,7 @@ def _add_birthday_talk(router: r.Router) -> None:
     names_a_day = r.Filter(lambda turn: birthday_in(turn.words) is not None)
     in_talk = r.talking(profile.ASK) | r.talking(profile.SURE)
     router.on(in_talk & names_a_day, profile.propose)
+    router.on(in_talk & r.Filter(lambda turn: is_nearly_one(turn.words)), profile.ask_how)
     router.on(in_talk & r.says(Intent.CANCEL), profile.cancel)
     agree = free_words.agreeing(HANDLERS, otherwise=profile.ask_again)
     sure = dialogue.confirmed(profile.confirm, agree)

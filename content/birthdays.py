@@ -9,6 +9,23 @@ _FORMS = (
     re.compile(r"(?<!\d)((?:19|20)\d{2})(\d{2})(\d{2})(?!\d)"),
 )
 
+_NUMBER = "[0-9\u3007零一二三四五六七八九十廿初]{1,8}"
+_NEARLY = re.compile(
+    r"(?:我|的|生日|是|在|公历|阳历|农历|阴历)*"
+    rf"(?:{_NUMBER}\s*[年月日号.\-/]?\s*){{1,3}}(?:生日|出生|生|的)*[。!~]*"
+)
+
+
+def is_nearly_one(words: str) -> bool:
+    """Whether the words are nothing but a day, or a part of one, however it is written."""
+    return _NEARLY.fullmatch(unicodedata.normalize("NFKC", words).strip()) is not None
+
+
+def has_all_parts(words: str) -> bool:
+    """Whether year, month and day are named, though no calendar may have the day."""
+    folded = unicodedata.normalize("NFKC", words)
+    return any(form.search(folded) for form in _FORMS)
+
 
 def birthday_in(words: str) -> date | None:
     """The one day that is named with its year; None for no day, or one that no calendar has."""

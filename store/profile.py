@@ -43,7 +43,7 @@ def set_birthday(
 
     `today` is the day where the person is. What came with an import may be put right at once.
     """
-    if not today.year - _OLDEST_YEARS <= birthday_on.year or birthday_on > today:
+    if not is_birthday(birthday_on, today=today):
         raise BadBirthday
     member = members.lock(session, member_id)
     if member.birthday_on == birthday_on:
@@ -54,6 +54,11 @@ def set_birthday(
     member.birthday_on, member.birthday_set_at = birthday_on, now
     session.flush()
     return member
+
+
+def is_birthday(day: date, *, today: date) -> bool:
+    """Whether somebody who lives can have been born on this day."""
+    return today.year - _OLDEST_YEARS <= day.year and day <= today
 
 
 def free_from(member: Member) -> datetime | None:

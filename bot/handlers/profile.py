@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlmodel import Session
 
 from bot.messages import Answer, Reply, Turn
-from content.birthdays import birthday_in
+from content.birthdays import birthday_in, has_all_parts
 from content.messages import MessageKind, render
 from store import inbound, profile
 from store.members import Member
@@ -38,9 +38,17 @@ def propose(turn: Turn, session: Session, now: datetime) -> Answer:
     birthday_on = birthday_in(turn.words)
     if birthday_on is None:
         raise profile.BadBirthday
+    if not profile.is_birthday(birthday_on, today=turn.day(now)):
+        return ask_how(turn, session, now)
     facts = {"birthday_on": birthday_on.isoformat()}
     inbound.begin_talk(session, turn.identity_id, SURE, facts=facts, now=now)
     return Reply(render(MessageKind.BIRTHDAY_SURE, birthday_on=birthday_on))
+
+
+def ask_how(turn: Turn, session: Session, now: datetime) -> Answer:
+    """A day that cannot be one, or a part of one: say how to write it, and go on asking."""
+    inbound.begin_talk(session, turn.identity_id, ASK, facts={}, now=now)
+    return Reply(render(MessageKind.BIRTHDAY_HOW, has_all_parts=has_all_parts(turn.words)))
 
 
 def ask_again(turn: Turn, _session: Session, _now: datetime) -> Answer:

@@ -56,6 +56,7 @@ class MessageKind(StrEnum):
     BIRTHDAY_SURE = "birthday_sure"
     BIRTHDAY_SET = "birthday_set"
     BIRTHDAY_LEFT = "birthday_left"
+    BIRTHDAY_HOW = "birthday_how"
     PRIVACY_TITLE = "privacy_title"
     PRIVACY = "privacy"
 

@@ -144,6 +144,7 @@ SAMPLES: dict[MessageKind, dict[str, object]] = {
     MessageKind.BIRTHDAY_SURE: {"birthday_on": _DAY},
     MessageKind.BIRTHDAY_SET: {"birthday_on": _DAY},
     MessageKind.BIRTHDAY_LEFT: {},
+    MessageKind.BIRTHDAY_HOW: {"has_all_parts": True},
     MessageKind.PRIVACY_TITLE: {},
     MessageKind.PRIVACY: {},
 }
