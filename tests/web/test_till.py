@@ -528,3 +528,17 @@ def test_order_for_which_nothing_was_paid_can_be_cancelled_for_no_refund_could(t
     assert [answer.json().get("status") for answer in answers] == ["undone"] * 2
     assert (till.state(), till.balance()) == (CouponState.AVAILABLE, 1000)
     assert till.take_coupon("anew", reference="A2").status_code == 200
+
+
+def test_coupon_of_an_order_without_a_till_is_taken_back_under_the_orders_number(
+    till: Till,
+) -> None:
+    with till.database.transaction() as session:
+        till.order(session, amount_fen=0, coupon_code=till.coupon.code)
+
+    found = till.take_coupon(amount_fen=1000)
+    answer = till.undo(found)
+
+    assert (found.status_code, answer.json()["status"]) == (200, "undone")
+    assert till.state() is CouponState.AVAILABLE
+    assert till.take_coupon("anew", reference="A2").status_code == 200

@@ -224,7 +224,8 @@ def undo(body: Undoing, source: SourceDep, session: SessionDep, now: NowDep) -> 
 
     A repeat answers the same. The coupon can be used again until its old end, the points return
     with their old end. Once the order has been handed in, hand in its refund instead; an order of
-    nothing to pay has no refund, and is undone here.
+    nothing to pay has no refund, and is undone here. If only that order named the coupon, redeem
+    it under the order's number first: that is the same redemption, and tells its number.
     """
     row = redemptions.undo(session, body.redemption, source=source, now=now)
     return _answer(session, row, now)
