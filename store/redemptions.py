@@ -264,7 +264,11 @@ def _lock_coupon(session: Session, code: str) -> Coupon:
     coupon = session.exec(select(Coupon).where(Coupon.code == code)).first()
     if coupon is None:
         raise coupons.CouponNotFound
-    members.lock(session, coupon.member_id)
+    try:
+        members.lock(session, coupon.member_id)
+    except members.MemberNotFound:
+        # What somebody held who was erased since is nobody's, and their number is ours alone.
+        raise coupons.CouponNotFound from None
     session.refresh(coupon, with_for_update=True)
     if coupon.code != code:
         raise coupons.CouponNotFound

@@ -542,3 +542,12 @@ def test_coupon_of_an_order_without_a_till_is_taken_back_under_the_orders_number
     assert (found.status_code, answer.json()["status"]) == (200, "undone")
     assert till.state() is CouponState.AVAILABLE
     assert till.take_coupon("anew", reference="A2").status_code == 200
+
+
+def test_coupon_of_somebody_who_was_erased_is_unknown_and_names_nobody(till: Till) -> None:
+    till.erase()
+
+    answer = till.take_coupon()
+
+    assert refused(answer)[:2] == (404, "coupon_not_found")
+    assert "member" not in answer.text
