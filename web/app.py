@@ -19,7 +19,7 @@ from web.console import planning as console_planning
 from web.console import policies as console_policies
 from web.console import routes as console
 from web.console import scenes as console_scenes
-from web.member import bind_page, preferences_page, privacy_page, profile_page, shops_page
+from web.member import bind_page, entry, preferences_page, privacy_page, profile_page, shops_page
 from web.member import routes as member_pages
 from web.pages import STATIC, make_templates
 from web.parts import Parts
@@ -56,6 +56,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.templates = make_templates(parts.zone)
     errors.install(app)
+    entry.install(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in (doors.router, operations.router, metrics.router):
         app.include_router(router, include_in_schema=False)

@@ -12,14 +12,13 @@ from fastapi import APIRouter, Form, Response
 
 from content import export_words
 from store import audit, coupons, erasure, exporting, points
-from store.members import Member
+from store.members import Member, MemberNotFound
 from web.deps import PartsDep
 from web.entry import DoorRoute
-from web.member.entry import Visit, VisitDep
+from web.member.entry import Forgotten, Visit, VisitDep
 from web.origin import OwnPostsOnly
 from web.pages import page, rendered
 from web.parts import Parts
-from web.sessions import Door
 
 router = APIRouter(prefix="/m/privacy", route_class=DoorRoute, dependencies=[OwnPostsOnly])
 
@@ -88,15 +87,17 @@ def ask(visit: VisitDep) -> Response:
 def erase(
     visit: VisitDep, parts: PartsDep, sure: Annotated[str, Form(max_length=10)] = ""
 ) -> Response:
-    """Forget the person who looks; the session ends with them."""
+    """Forget the person who looks; the session stays, so that an open page knows they are gone."""
     person = visit.someone()
     if sure != "yes":
         return _ask(visit, is_unsure=True)
     _note(visit, person, "erased")
-    erasure.erase(visit.session, person.id, secret_key=parts.settings.secret, now=visit.now)
-    answer = page(visit.request, "member/erased.html")
-    parts.sessions.close(answer, Door.MEMBER)
-    return answer
+    try:
+        erasure.erase(visit.session, person.id, secret_key=parts.settings.secret, now=visit.now)
+    except MemberNotFound:
+        # The same form, sent twice at once.
+        raise Forgotten from None
+    return page(visit.request, "member/erased.html")
 
 
 def _ask(visit: Visit, *, is_unsure: bool = False) -> Response:

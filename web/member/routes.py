@@ -60,6 +60,14 @@ def _meet(parts: Parts, account: Account, visitor: PageVisitor) -> int:
         return identity.id
 
 
+@router.post("/again")
+def begin_again(parts: PartsDep) -> Response:
+    """Whoever was forgotten wants to be known again: the next page logs them in."""
+    response = _to("/m/card")
+    parts.sessions.close(response, Door.MEMBER)
+    return response
+
+
 @router.get("/picks/{token}")
 def show_picks(token: str, visit: VisitDep) -> Response:
     """The goods that were chosen for the member of a care task."""

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 from sqlmodel import col, select
 
@@ -106,5 +107,32 @@ def test_member_is_erased_only_after_saying_it_twice(scene: Scene) -> None:
     assert "已经注销" in gone.text
     with scene.database.transaction() as session:
         assert session.get_one(Member, member.id).status is MemberStatus.ERASED
-    assert phone.get("/m/privacy").status_code == 303
+    assert phone.get("/m/privacy").status_code == 410
+    assert acts(scene) == ["erased"]
+
+
+def test_page_that_was_left_open_does_not_make_who_was_erased_known_again(scene: Scene) -> None:
+    phone = scene.phone(an_identity(scene, a_member(scene)))
+    phone.post("/m/privacy/erase", data={"sure": "yes"})
+
+    again = phone.post("/m/privacy/erase", data={"sure": "yes"})
+    card = phone.get("/m/card")
+
+    assert (again.status_code, card.status_code) == (410, 410)
+    assert "这里没有您的资料了" in card.text
+    assert "refresh" not in card.text
+    back = phone.post("/m/again")
+    assert back.headers["location"] == "/m/card"
+    assert phone.follow(back).headers["location"].startswith(scene.parts.settings.oauth_url)
+
+
+def test_erasure_that_is_sent_twice_at_once_is_told_as_done(scene: Scene) -> None:
+    identity = an_identity(scene, a_member(scene))
+    phones = [scene.phone(identity), scene.phone(identity)]
+
+    with ThreadPoolExecutor(2) as pool:
+        posts = [pool.submit(one.post, "/m/privacy/erase", data={"sure": "yes"}) for one in phones]
+        answers = [one.result() for one in posts]
+
+    assert sorted(one.status_code for one in answers) == [200, 410]
     assert acts(scene) == ["erased"]
