@@ -125,8 +125,20 @@ def given(
     return list(session.exec(query.order_by(col(Gift.closed_at).desc()).limit(limit)))
 
 
-def offer(session: Session, coupon_id: int, giver_id: int, *, now: datetime) -> tuple[Gift, str]:
+def was_offered(session: Session, token: str, giver_id: int) -> bool:
+    """Whether this giver's gift has this token; that of somebody else is `GiftNotFound`."""
+    gift = session.exec(select(Gift).where(Gift.token_hash == digest(token))).first()
+    if gift is not None and gift.giver_id != giver_id:
+        raise GiftNotFound
+    return gift is not None
+
+
+def offer(
+    session: Session, coupon_id: int, giver_id: int, *, token: str | None = None, now: datetime
+) -> tuple[Gift, str]:
     """Put a coupon on its way to a friend; gives the gift and the link's token, shown only here.
+
+    A form brings a token of its own, so that it leads to the same gift when it is sent again.
 
     The gift lives `GIFT_LIFE_HOURS` and never longer than the coupon.
     """
@@ -137,7 +149,7 @@ def offer(session: Session, coupon_id: int, giver_id: int, *, now: datetime) -> 
     end_lapsed(session, coupon, now)
     _need_giftable(session, coupon, now)
     _need_fewer(session, giver.id, now)
-    token = new_token()
+    token = token or new_token()
     gift = Gift(
         coupon_id=coupon.id,
         giver_id=giver.id,

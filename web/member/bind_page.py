@@ -13,7 +13,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from bot.channels.base import Address, ChannelError, Outgoing
 from bot.channels.sms import Sms, SmsKind
@@ -25,7 +25,7 @@ from store.binding import Gift
 from store.codes import CodeNotSent, CodeTooSoon, CodeWrong
 from store.consents import Purpose
 from store.errors import Refusal
-from store.members import Member
+from store.members import Identity, Member
 from store.organisation import Brand
 from store.tokens import new_token
 from store.touches import Channel
@@ -108,10 +108,13 @@ def bind(
     identity = identity_of(parts, visit.request, visit.session)
     person = visit.someone()
     mobile, secret_key = digits(mobile), parts.settings.secret
-    view = BindView(brand=_brand(visit.session, person), mobile=mobile)
+    promised = _promised(visit.session, person)
+    view = BindView(brand=_brand(visit.session, person), mobile=mobile, promised=promised)
     if not codes.is_right(
         visit.session, identity.id, mobile, digits(code), secret_key=secret_key, now=visit.now
     ):
+        if _has_bound(visit.session, identity.id, mobile):
+            return RedirectResponse("/m/bind", status_code=303)
         return _page(visit.request, view, CodeWrong(), is_code_sent=True)
     try:
         with visit.session.begin_nested():
@@ -150,6 +153,15 @@ def _bind(visit: Visit, mobile: str, secret_key: str, *, is_consenting: bool) ->
                 source="binding",
                 now=now,
             )
+
+
+def _has_bound(session: Session, identity_id: int, mobile: str) -> bool:
+    """Whether the mobile is the person's by now: the form came twice, and the first used the code.
+
+    Asks the record anew: what this page has read is from before it waited for the code's row.
+    """
+    query = select(Member.mobile).join(Identity, col(Identity.member_id) == col(Member.id))
+    return session.exec(query.where(Identity.id == identity_id)).first() == mobile
 
 
 def _send(parts: Parts, identity_id: int, mobile: str, *, now: datetime) -> None:

@@ -13,6 +13,7 @@ from web.entry import DoorRoute
 from web.member import card_page, me_page, orders_page, points_page, shop_page
 from web.member.barcodes import bars, qr
 from web.member.entry import Visit, VisitDep
+from web.member.forms import Token
 from web.pages import page
 
 router = APIRouter(route_class=DoorRoute)
@@ -20,9 +21,6 @@ router = APIRouter(route_class=DoorRoute)
 # Nobody pages further by hand.
 _LAST_PAGE = 5000
 PageNumber = Annotated[int, Query(alias="page", ge=1, le=_LAST_PAGE)]
-_LONGEST_TOKEN = 64
-Token = Annotated[str, Form(min_length=16, max_length=_LONGEST_TOKEN, pattern=r"^[\w-]+$")]
-
 # The price on the page; a page that was opened before there was this field sends none.
 Asked = Annotated[int | None, Form()]
 

@@ -8,8 +8,9 @@ from fastapi.responses import RedirectResponse
 
 from bot.gift_news import tell_giver
 from content.phrases import of_refusal
-from store import gifts
+from store import coupons, gifts
 from store.errors import Exhausted, Refusal, WrongState
+from store.tokens import new_token
 from web import oauth
 from web.deps import PartsDep
 from web.entry import DoorRoute
@@ -17,6 +18,7 @@ from web.member import coupons_page, gift_page
 from web.member.barcodes import bars, qr
 from web.member.coupons_page import Shelf
 from web.member.entry import Visit, VisitDep
+from web.member.forms import Token
 from web.member.gift_page import GiftView, Look
 from web.pages import page
 from web.sessions import Door
@@ -40,24 +42,36 @@ def show_coupon(ref: str, visit: VisitDep) -> Response:
 @router.get("/coupons/{ref}/give")
 def ask_to_give(ref: str, visit: VisitDep) -> Response:
     """What giving it away means, and a last question."""
-    return _coupon(visit, ref, "member/give.html")
+    return _coupon(visit, ref, "member/give.html", token=new_token())
 
 
 @router.post("/coupons/{ref}/give")
-def give_coupon(ref: str, visit: VisitDep) -> Response:
-    """Put the coupon on its way; the gift's page is the link to hand on."""
+def give_coupon(ref: str, visit: VisitDep, token: Token = "") -> Response:
+    """Put the coupon on its way; the gift's page is the link to hand on.
+
+    The same form sent twice leads to the same gift: nobody is shown the link a second time. A page
+    that was opened before forms had a token sends none.
+    """
+    person, token = visit.someone(), token or new_token()
     try:
         with visit.session.begin_nested():
-            token = coupons_page.give(visit.session, visit.someone(), ref, now=visit.now)
+            coupons_page.give(visit.session, person, ref, token=token, now=visit.now)
     except (Exhausted, WrongState) as refusal:
-        return _coupon(visit, ref, "member/coupon.html", problem=refusal)
+        # Sent twice at once, this one waited for the other.
+        if not gifts.was_offered(visit.session, token, person.id):
+            return _coupon(visit, ref, "member/coupon.html", problem=refusal)
     return _to(f"/m/gift/{token}")
 
 
 @router.post("/coupons/{ref}/take-back")
 def take_coupon_back(ref: str, visit: VisitDep) -> Response:
     """The link is dead and the coupon is usable again, unless a friend was faster."""
-    coupons_page.take_back(visit.session, visit.someone(), ref, now=visit.now)
+    person = visit.someone()
+    try:
+        with visit.session.begin_nested():
+            coupons_page.take_back(visit.session, person, ref, now=visit.now)
+    except (coupons.CouponNotFound, gifts.GiftTaken):
+        return _to(f"/m/coupons?show={Shelf.USED}")
     return _to(f"/m/coupons/{ref}")
 
 
@@ -125,13 +139,16 @@ def back_to_gift(token: str) -> Response:
     return _to(f"/m/gift/{token}")
 
 
-def _coupon(visit: Visit, ref: str, name: str, *, problem: Refusal | None = None) -> Response:
+def _coupon(
+    visit: Visit, ref: str, name: str, *, token: str = "", problem: Refusal | None = None
+) -> Response:
     coupon = coupons_page.read_one(visit.session, visit.someone(), ref, now=visit.now)
     return page(
         visit.request,
         name,
         status_code=200 if problem is None else 409,
         coupon=coupon,
+        token=token,
         code_qr=qr(coupon.code) if coupon.code else "",
         code_bars=bars(coupon.code) if coupon.code else "",
         problem=of_refusal(problem) if problem is not None else "",

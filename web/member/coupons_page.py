@@ -104,10 +104,12 @@ def read_one(session: Session, member: Member, ref: str, *, now: datetime) -> Co
     )
 
 
-def give(session: Session, member: Member, ref: str, *, now: datetime) -> str:
-    """Put the coupon on its way; gives the token of the link."""
+def give(session: Session, member: Member, ref: str, *, token: str, now: datetime) -> None:
+    """Put the coupon on its way with the token of the form; the same form again changes nothing."""
+    if gifts.was_offered(session, token, member.id):
+        return
     coupon, _ = coupons.own(session, member.id, ref)
-    return gifts.offer(session, coupon.id, member.id, now=now)[1]
+    gifts.offer(session, coupon.id, member.id, token=token, now=now)
 
 
 def take_back(session: Session, member: Member, ref: str, *, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """The page where a visitor proves a mobile and becomes a member."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -76,6 +77,24 @@ def test_person_is_known_again_by_the_mobile_and_keeps_the_card(
     assert member_of(shop, li).id == old.id
     assert "您已经是会员" in answer.text
     assert "新客十元券" not in answer.text
+
+
+def test_form_that_is_sent_twice_binds_once_and_says_so_both_times(
+    shop: Scene, sandbox_url: str
+) -> None:
+    li, mobile = a_stranger(shop), a_number()
+    phone = shop.phone(li)
+    phone.post("/m/bind/code", data={"mobile": mobile})
+    form = {"mobile": mobile, "code": code_on(sandbox_url, mobile)}
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(phone.post, "/m/bind", data=form) for _ in range(2)]
+        answers = [one.result() for one in both]
+
+    assert [one.headers.get("location") for one in answers] == ["/m/bind"] * 2
+    assert member_of(shop, li).mobile == mobile
+    stranger = shop.phone(a_stranger(shop)).post("/m/bind", data=form)
+    assert stranger.status_code == 422
 
 
 def test_page_answers_the_same_for_a_members_mobile_and_a_free_one(

@@ -1,6 +1,7 @@
 """The coupons of a member: lists, the code for the till, giving away and taking back."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -218,3 +219,34 @@ def test_tap_without_a_session_comes_back_to_a_page_that_only_asks(
         assert browser.get(f"/m/coupons/{coupon.ref}/{act}").status_code == 303
 
     assert scene.fresh(coupon).state is CouponState.AVAILABLE
+
+
+def test_form_that_is_sent_twice_leads_to_the_same_gift(
+    scene: Scene, li: Member, phone: Browser, zhao: Identity
+) -> None:
+    coupon = a_coupon(scene, li)
+    asked = phone.get(f"/m/coupons/{coupon.ref}/give").text
+    found = re.search('name="token" value="([^"]+)"', asked)
+    assert found
+    path, form = f"/m/coupons/{coupon.ref}/give", {"token": found[1]}
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(phone.post, path, data=form) for _ in range(2)]
+        links = [one.result().headers["location"] for one in both]
+    links.append(phone.post(path, data=form).headers["location"])
+
+    assert links == [f"/m/gift/{found[1]}"] * 3
+    assert "这是您送出的券" in phone.get(links[0]).text
+    assert scene.phone(zhao).post(path, data=form).status_code == 404
+
+
+def test_coupon_that_a_friend_claimed_meanwhile_is_shown_as_claimed(
+    scene: Scene, li: Member, phone: Browser, zhao: Identity
+) -> None:
+    coupon = a_coupon(scene, li)
+    gift = phone.post(f"/m/coupons/{coupon.ref}/give").headers["location"]
+    scene.phone(zhao).post(f"{gift}/claim")
+
+    page = phone.follow(phone.post(f"/m/coupons/{coupon.ref}/take-back")).text
+
+    assert "朋友领走了" in page
