@@ -23,6 +23,7 @@ from web.member import bind_page, entry, preferences_page, privacy_page, profile
 from web.member import routes as member_pages
 from web.pages import STATIC, make_templates
 from web.parts import Parts
+from web.seals import Sealed
 from web.wechat_door import PREFIX, WechatDoor
 from web.workbench import routes as workbench
 
@@ -57,6 +58,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.templates = make_templates(parts.zone)
     errors.install(app)
     entry.install(app)
+    app.add_middleware(Sealed, parts.settings.oauth_url)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in (doors.router, operations.router, metrics.router):
         app.include_router(router, include_in_schema=False)

@@ -30,16 +30,13 @@ def show_card(visit: VisitDep, parts: PartsDep) -> Response:
     """The own card, with the code of this minute; the browser asks again when it ends."""
     person = visit.someone()
     card = card_page.read(visit.session, person, secret=parts.settings.secret, now=visit.now)
-    answer = page(
+    return page(
         visit.request,
         "member/card.html",
         card=card,
         card_bars=bars(card.code) if card.code else "",
         card_qr=qr(card.code) if card.code else "",
     )
-    # A stored copy would show a code that is stale.
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
 
 
 @router.get("/points")

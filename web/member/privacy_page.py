@@ -22,7 +22,6 @@ from web.parts import Parts
 
 router = APIRouter(prefix="/m/privacy", route_class=DoorRoute, dependencies=[OwnPostsOnly])
 
-_PRIVATE = {"Cache-Control": "no-store"}
 # A page of thousands of rows takes a phone long to draw; the download holds them all.
 _SHOWN = 50
 
@@ -56,14 +55,12 @@ def show(visit: VisitDep, parts: PartsDep) -> Response:
 def look(visit: VisitDep, parts: PartsDep) -> Response:
     """Everything, as a page: of each kind the newest rows, newest first."""
     found = _told(visit, parts, "looked at the own data")
-    answer = page(
+    return page(
         visit.request,
         "member/privacy_data.html",
         sections=[_section(table, rows[::-1], visit, most=_SHOWN) for table, rows in found.items()],
         made_at=visit.now,
     )
-    answer.headers.update(_PRIVATE)
-    return answer
 
 
 @router.get("/download")
@@ -73,7 +70,7 @@ def download(visit: VisitDep, parts: PartsDep) -> Response:
     sections = [_section(table, rows, visit) for table, rows in found.items()]
     html = rendered(visit.request, "member/export.html", sections=sections, made_at=visit.now)
     name = f"my-data-{visit.now.astimezone(visit.zone):%Y-%m-%d}.zip"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', **_PRIVATE}
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(_packed(found, html), media_type="application/zip", headers=headers)
 
 

@@ -24,6 +24,13 @@ router.include_router(counter_routes.router)
 router.include_router(coupon_routes.router)
 
 
+@router.get("")
+@router.get("/")
+def show_front() -> Response:
+    """The counter begins with the card."""
+    return _to("/m/card")
+
+
 @router.get("/login/back")
 def come_back(request: Request, parts: PartsDep) -> Response:
     """WeChat sends the person back with a code that says who it is."""
@@ -78,7 +85,7 @@ def show_picks(token: str, visit: VisitDep) -> Response:
     if onlookers.is_the_member(visit, task):
         looks.open_list(visit.session, task, now=visit.now)
     view = picks_page.read(visit.session, task)
-    return _unkept(page(visit.request, "member/picks.html", picks=view, preview=""))
+    return page(visit.request, "member/picks.html", picks=view, preview="")
 
 
 @router.get("/picks/{token}/{place}")
@@ -93,13 +100,7 @@ def show_good(token: str, place: int, visit: VisitDep) -> Response:
         today = visit.now.astimezone(visit.zone).date()
         looks.tap(visit.session, task, product, on=today, now=visit.now)
     view = picks_page.read(visit.session, task)
-    return _unkept(page(visit.request, "member/good.html", picks=view, card=view.at(place)))
-
-
-def _unkept(answer: Response) -> Response:
-    """Asked for anew each time: a look at a kept copy would be one that nobody knows of."""
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return page(visit.request, "member/good.html", picks=view, card=view.at(place))
 
 
 def _to(place: str) -> Response:
