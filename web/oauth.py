@@ -1,7 +1,8 @@
 """Web log-in through WeChat and WeCom: no password, the platform says who is looking.
 
 `state` holds letters and digits only (wechat-oa.md §9), so the page to go back to travels in a
-cookie.
+cookie. Each way there has its own, named by its state: two pages that are opened at once, as after
+the end of a session, must not take each other's way back.
 """
 
 import secrets
@@ -17,6 +18,8 @@ from web.sessions import Door
 
 _COOKIE = "zhiyin_oauth"
 _MAX_AGE_SECONDS = 600
+# More are not on their way at once, and all of them travel with each request.
+_MOST_AT_ONCE = 5
 
 
 class LoginBroken(NotAllowed):
@@ -39,10 +42,11 @@ def begin(
         query["agentid"] = str(agent_id)
     url = f"{parts.settings.oauth_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
     response = RedirectResponse(url, status_code=303)
-    ticket = _signer(parts, door).dumps([state, _here(request)])
+    for name in _begun(request)[: 1 - _MOST_AT_ONCE]:
+        response.delete_cookie(name, path=f"/{door}")
     response.set_cookie(
-        _COOKIE,
-        ticket,
+        _named(state),
+        _signer(parts, door).dumps([state, _here(request)]),
         max_age=_MAX_AGE_SECONDS,
         httponly=True,
         samesite="lax",
@@ -54,15 +58,12 @@ def begin(
 
 def finish(parts: Parts, request: Request, door: Door) -> tuple[str, str]:
     """Code and page to go on to; refuses a state that this browser did not start with."""
-    try:
-        ticket = _signer(parts, door).loads(
-            request.cookies.get(_COOKIE, ""), max_age=_MAX_AGE_SECONDS
-        )
-    except BadSignature as error:
-        raise LoginBroken("The log-in has expired.") from error
-    state, wanted = ticket
     code = request.query_params.get("code")
     shown = request.query_params.get("state", "")
+    ticket = _ticket(parts, request, door, _named(shown))
+    if ticket is None:
+        raise LoginBroken("The log-in has expired.")
+    state, wanted = ticket
     if not code or not secrets.compare_digest(state.encode(), shown.encode()):
         raise LoginBroken("The log-in does not match.")
     return code, wanted
@@ -70,18 +71,33 @@ def finish(parts: Parts, request: Request, door: Door) -> tuple[str, str]:
 
 def has_begun_here(parts: Parts, request: Request, door: Door) -> bool:
     """Whether this browser was sent to log in from this very address, a moment ago."""
-    try:
-        _, wanted = _signer(parts, door).loads(
-            request.cookies.get(_COOKIE, ""), max_age=_MAX_AGE_SECONDS
-        )
-    except BadSignature:
-        return False
-    return bool(wanted == _here(request))
+    tickets = [_ticket(parts, request, door, name) for name in _begun(request)]
+    return any(ticket is not None and ticket[1] == _here(request) for ticket in tickets)
 
 
-def forget(response: Response, door: Door) -> None:
+def forget(request: Request, response: Response, door: Door) -> None:
     """What was begun is done: the same way back leads nowhere again."""
-    response.delete_cookie(_COOKIE, path=f"/{door}")
+    for name in _begun(request):
+        response.delete_cookie(name, path=f"/{door}")
+
+
+def _named(state: str) -> str:
+    return f"{_COOKIE}_{state}"
+
+
+def _begun(request: Request) -> list[str]:
+    """The cookies of all ways that were begun, the oldest first, as browsers send them."""
+    return [name for name in request.cookies if name.startswith(_named(""))]
+
+
+def _ticket(parts: Parts, request: Request, door: Door, name: str) -> tuple[str, str] | None:
+    """State and page of a way that was begun a moment ago."""
+    signer, cookie = _signer(parts, door), request.cookies.get(name, "")
+    try:
+        state, wanted = signer.loads(cookie, max_age=_MAX_AGE_SECONDS)
+    except BadSignature:
+        return None
+    return state, wanted
 
 
 def _here(request: Request) -> str:

@@ -115,7 +115,7 @@ def go_on_claiming(token: str, visit: VisitDep, parts: PartsDep) -> Response:
     if not oauth.has_begun_here(parts, visit.request, Door.MEMBER):
         return _to(f"/m/gift/{token}")
     response = claim_gift(token, visit)
-    oauth.forget(response, Door.MEMBER)
+    oauth.forget(visit.request, response, Door.MEMBER)
     return response
 
 

@@ -23,6 +23,10 @@ router = APIRouter(prefix="/m", route_class=DoorRoute, dependencies=[OwnPostsOnl
 router.include_router(counter_routes.router)
 router.include_router(coupon_routes.router)
 
+# Used and expired codes (wechat-oa.md §9). Where the way back was loaded twice, the first time has
+# opened the session; where not, the page asks WeChat for a fresh code.
+_CODE_OVER = frozenset({40163, 42003})
+
 
 @router.get("")
 @router.get("/")
@@ -36,10 +40,15 @@ def come_back(request: Request, parts: PartsDep) -> Response:
     """WeChat sends the person back with a code that says who it is."""
     try:
         code, wanted = oauth.finish(parts, request, Door.MEMBER)
-        with parts.database.transaction() as session:
-            account = first_account(session, Platform.WECHAT)
+    except oauth.LoginBroken:
+        return page(request, "member/no_login.html", status_code=403)
+    with parts.database.transaction() as session:
+        account = first_account(session, Platform.WECHAT)
+    try:
         visitor = parts.wechat.of(account).visitor(code)
-    except (oauth.LoginBroken, ApiError):
+    except ApiError as error:
+        if error.code in _CODE_OVER:
+            return _to(wanted)
         return page(request, "member/no_login.html", status_code=403)
     if visitor.is_snapshot:
         return page(request, "member/snapshot.html", place=wanted)

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import httpx
+import pytest
 from sqlmodel import select
 
 from store import card_codes, points
@@ -60,6 +61,33 @@ def test_card_shows_a_code_that_a_till_can_read_and_no_cache_keeps(scene: Scene)
     assert answer.headers["cache-control"] == "no-store"
     assert 'http-equiv="refresh" content="60"' in answer.text
     assert 'class="bars"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/m", 303), ("/m/orders", 200), ("/m/coupons/none", 404), ("/m/nowhere", 404)],
+)
+def test_no_answer_is_kept_framed_elsewhere_or_named_to_other_sites(
+    scene: Scene, path: str, status: int
+) -> None:
+    phone = scene.phone(an_identity(scene, a_member(scene)))
+
+    answer = phone.get(path)
+
+    assert answer.status_code == status
+    assert answer.headers["cache-control"] == "no-store"
+    sandbox = scene.parts.settings.oauth_url.removesuffix("/oauth")
+    assert answer.headers["content-security-policy"] == f"frame-ancestors 'self' {sandbox}"
+    assert answer.headers["referrer-policy"] == "same-origin"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_is_not_there_is_said_in_the_look_of_the_pages(scene: Scene) -> None:
+    page = scene.phone(an_identity(scene, a_member(scene))).get("/m/coupons/none").text
+
+    assert "没有找到这张券" in page
+    assert "/static/member.css" in page
+    assert 'href="/m/card"' in page
 
 
 def test_card_is_looked_at_without_writing(scene: Scene) -> None:
@@ -121,6 +149,36 @@ def test_snapshot_makes_no_member_and_says_what_to_do(scene: Scene) -> None:
     assert browser.get("/m/card").status_code == 303
     with scene.database.transaction() as session:
         assert session.exec(select(Identity)).all() == []
+
+
+def test_pages_that_are_opened_at_once_all_come_back_from_the_log_in(scene: Scene) -> None:
+    browser = scene.browser()
+    places = ["/m/card", "/m/coupons"]
+
+    ways = [browser.get(place).headers["location"] for place in places]
+    backs = [httpx.get(way, cookies={"sandbox_person": LI}, trust_env=False) for way in ways]
+
+    assert [browser.follow(back).headers["location"] for back in backs] == places
+
+
+def test_ways_that_nobody_comes_back_from_do_not_pile_up(scene: Scene) -> None:
+    browser = scene.browser()
+
+    for _ in range(9):
+        browser.get("/m/card")
+
+    assert len(browser.cookies) == 5
+    assert _through_wechat(browser).headers["location"] == "/m/card"
+
+
+def test_way_back_that_is_loaded_twice_leads_to_the_page(scene: Scene) -> None:
+    browser = scene.browser()
+    there = browser.get("/m/card").headers["location"]
+    back = httpx.get(there, cookies={"sandbox_person": LI}, trust_env=False)
+
+    answers = [browser.follow(back), browser.follow(back)]
+
+    assert [one.headers.get("location") for one in answers] == ["/m/card"] * 2
 
 
 def test_way_back_that_was_not_begun_here_is_refused(scene: Scene) -> None:
