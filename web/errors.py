@@ -66,6 +66,12 @@ def _is_api(request: Request) -> bool:
     return request.url.path.startswith("/api/")
 
 
+def _sorry(request: Request, kind: str, *, status_code: int, words: str = "") -> Response:
+    """The page for people; members get it in the look of their own pages."""
+    name = "member/sorry.html" if request.url.path.startswith("/m/") else "sorry.html"
+    return page(request, name, status_code=status_code, kind=kind, words=words)
+
+
 def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     if _is_api(request):
@@ -74,7 +80,7 @@ def _refused(request: Request, refusal: Exception) -> Response:
         return problem(status_of(refusal), code_of(refusal), str(refusal), **more)
     kind = "missing" if isinstance(refusal, NotFound) else "refused"
     words = of_refusal(refusal)
-    return page(request, "sorry.html", status_code=status_of(refusal), kind=kind, words=words)
+    return _sorry(request, kind, status_code=status_of(refusal), words=words)
 
 
 def first_problem(error: RequestValidationError | ValidationError) -> tuple[str, str]:
@@ -88,7 +94,7 @@ def _invalid(request: Request, error: Exception) -> Response:
     field, sentence = first_problem(error)
     if _is_api(request):
         return problem(422, "invalid_input", f"{field}: {sentence}", field=field)
-    return page(request, "sorry.html", status_code=422, kind="invalid", words="")
+    return _sorry(request, "invalid", status_code=422)
 
 
 def _unkept(request: Request, error: Exception) -> Response:
@@ -97,7 +103,7 @@ def _unkept(request: Request, error: Exception) -> Response:
     if _is_api(request):
         sentence = "Some text or number in the request cannot be kept; send it without."
         return problem(422, "invalid_input", sentence)
-    return page(request, "sorry.html", status_code=422, kind="invalid", words="")
+    return _sorry(request, "invalid", status_code=422)
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -111,7 +117,7 @@ def _http_error(request: Request, error: Exception) -> Response:
         answer.headers.update(error.headers or {})
         return answer
     kind = "missing" if error.status_code == HTTPStatus.NOT_FOUND else "failed"
-    return page(request, "sorry.html", status_code=error.status_code, kind=kind, words="")
+    return _sorry(request, kind, status_code=error.status_code)
 
 
 def _broken(request: Request, error: Exception) -> Response:
@@ -120,7 +126,7 @@ def _broken(request: Request, error: Exception) -> Response:
     log.error("request failed: %s %s: %s", request.method, route, whereabouts(error))
     if _is_api(request):
         return problem(500, "internal_error", "Something broke here; the request changed nothing.")
-    return page(request, "sorry.html", status_code=500, kind="broken", words="")
+    return _sorry(request, "broken", status_code=500)
 
 
 class Discreet:
