@@ -24,10 +24,13 @@ _FIRST = date(1920, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class ProfileView:
-    """The page; the birthday can be changed from `free_from` on, if that is set and not past."""
+    """The page, with what is known or was just typed.
+
+    The birthday can be changed from `free_from` on, if that is set and not past.
+    """
 
     name: str
-    birthday_on: date | None
+    birthday: str
     masked: str
     free_from: datetime | None
     can_change: bool
@@ -48,7 +51,7 @@ def save(visit: VisitDep, name: Typed = "", birthday: Typed = "") -> Response:
         with visit.session.begin_nested():
             _save(visit, name, birthday)
     except Refusal as refusal:
-        return _page(visit, refusal)
+        return _page(visit, refusal, typed=(name, birthday))
     return RedirectResponse("/m/profile?saved=true", status_code=303)
 
 
@@ -67,11 +70,18 @@ def _day(typed: str) -> date:
         raise BadBirthday from None
 
 
-def _page(visit: Visit, refusal: Refusal | None = None, *, is_saved: bool = False) -> Response:
+def _page(
+    visit: Visit,
+    refusal: Refusal | None = None,
+    *,
+    typed: tuple[str, str] | None = None,
+    is_saved: bool = False,
+) -> Response:
     person, free_from = visit.someone(), profile.free_from(visit.someone())
+    name, birthday = typed or (person.name, str(person.birthday_on or ""))
     view = ProfileView(
-        name=person.name,
-        birthday_on=person.birthday_on,
+        name=name,
+        birthday=birthday,
         masked=members.mask(person.mobile),
         free_from=free_from,
         can_change=free_from is None or free_from <= visit.now,

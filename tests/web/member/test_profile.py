@@ -56,3 +56,13 @@ def test_what_is_no_name_is_refused(scene: Scene, name: str) -> None:
 
     assert answer.status_code == 422
     assert member_of(scene, li).name == "李雨桐"
+
+
+def test_what_was_typed_is_still_there_when_one_thing_will_not_do(scene: Scene) -> None:
+    li = an_identity(scene, a_member(scene))
+
+    page = scene.phone(li).post("/m/profile", data={"name": "小雨", "birthday": "2999-01-01"}).text
+
+    assert 'value="小雨"' in page
+    assert 'value="2999-01-01"' in page
+    assert member_of(scene, li).name == "李雨桐"
