@@ -127,11 +127,11 @@ def test_page_that_was_left_open_does_not_make_who_was_erased_known_again(scene:
 
 
 def test_erasure_that_is_sent_twice_at_once_is_told_as_done(scene: Scene) -> None:
-    identity = an_identity(scene, a_member(scene))
-    phones = [scene.phone(identity), scene.phone(identity)]
+    phone, form = scene.phone(an_identity(scene, a_member(scene))), {"sure": "yes"}
+    phone.get("/m/privacy/erase")
 
     with ThreadPoolExecutor(2) as pool:
-        posts = [pool.submit(one.post, "/m/privacy/erase", data={"sure": "yes"}) for one in phones]
+        posts = [pool.submit(phone.post, "/m/privacy/erase", data=form) for _ in range(2)]
         answers = [one.result() for one in posts]
 
     assert sorted(one.status_code for one in answers) == [200, 410]
