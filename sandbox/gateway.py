@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -114,6 +114,7 @@ async def _answered(
 ) -> tuple[Response, list[Push]]:
     if switch is not None and switch.how in {"slow", "hang"}:
         await asyncio.sleep(switch.seconds)
+        call = replace(call, now=clock.now())
     if switch is not None and switch.how in {"hang", "down"}:
         _note(world, server.name, call, {}, switch)
         return BrokenConnection() if switch.how == "hang" else _bad_gateway(), []

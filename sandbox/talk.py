@@ -18,6 +18,7 @@ from sandbox.markup import event_xml, leaf, node, wrap
 from sandbox.mischief import Roads
 from sandbox.push import Delivery, Rules, push
 from sandbox.state import Bubble, Follower, Guide, Push, WecomApp, World
+from store import clock
 
 _MESSAGE_IDS = 10**18
 
@@ -141,7 +142,7 @@ async def _to_account(pusher: Pusher, follower: Follower, body: str, *, now: dat
     door = pusher.world.wechat.accounts[follower.appid].door
     xml = wrap(body, to=door.address, sender=follower.openid, at=now)
     delivery = await pusher.carry(Push(door, follower.openid, xml), now=now)
-    _show_reply(pusher.world, follower.openid, "wechat_reply", delivery, now=now)
+    _show_outcome(pusher.world, follower.openid, "wechat_reply", delivery)
     return delivery
 
 
@@ -180,13 +181,13 @@ async def _to_app(
 ) -> Delivery:
     xml = wrap(body + leaf("AgentID", app.agentid), to=app.corpid, sender=guide.userid, at=now)
     delivery = await pusher.carry(Push(app.door, guide.userid, xml), now=now)
-    _show_reply(pusher.world, guide.userid, "wecom_reply", delivery, now=now)
+    _show_outcome(pusher.world, guide.userid, "wecom_reply", delivery)
     return delivery
 
 
-def _show_reply(
-    world: World, person: str, channel: str, delivery: Delivery, *, now: datetime
-) -> None:
+def _show_outcome(world: World, person: str, channel: str, delivery: Delivery) -> None:
+    """Show what came back, when it has come: others may have been answered meanwhile."""
+    now = clock.now()
     if delivery.notice:
         show(world, person, Bubble(now, "wechat_system", False, "system", delivery.notice))
     if delivery.reply:

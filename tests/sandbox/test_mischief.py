@@ -1,5 +1,6 @@
 """The misbehaviour that can be asked for (wechat-oa.md §3, §12, §14)."""
 
+import re
 import threading
 import time
 
@@ -15,6 +16,12 @@ _SEND = "cgi-bin/message/custom/send"
 
 def _contents(seen: Seen) -> list[str]:
     return [one.split("<Content><![CDATA[")[1].split("]]>")[0] for one in seen.plaintexts]
+
+
+def _bubbles(sandbox: Sandbox) -> list[str]:
+    """The texts on Li's phone, top to bottom."""
+    page = sandbox.http.get(f"/phone/member/{LI}").text
+    return re.findall(r'<div class="bubble">(.*?)</div>', page)
 
 
 def _token(sandbox: Sandbox) -> str:
@@ -58,6 +65,39 @@ def test_reordered_callback_lets_the_next_one_pass(sandbox: Sandbox, seen: Seen)
     first.join()
 
     assert _contents(seen) == ["二", "一"]
+
+
+def test_answers_lie_on_the_phone_in_the_order_in_which_they_came(sandbox: Sandbox) -> None:
+    """wechat-oa.md §14: who was overtaken is answered last, and a person sees just that."""
+    sandbox.post("misbehave", server="callback", how="reorder")
+    first = threading.Thread(
+        target=sandbox.post, args=("say",), kwargs={"openid": LI, "text": "一"}
+    )
+
+    first.start()
+    time.sleep(0.2)
+    sandbox.post("say", openid=LI, text="二")
+    first.join()
+
+    assert _bubbles(sandbox) == ["一", "二", "echo: 二", "echo: 一"]
+
+
+def test_message_that_was_slow_lies_below_what_was_written_meanwhile(sandbox: Sandbox) -> None:
+    """wechat-oa.md §14: it shows when it arrives, not when it was sent off."""
+    sandbox.post("say", openid=LI, text="在吗")
+    query = {"access_token": _token(sandbox)}
+    sandbox.post("misbehave", server="wechat", path=_SEND, how="slow", seconds=0.5)
+    url = f"/wechat/{_SEND}"
+    slow = threading.Thread(
+        target=sandbox.http.post, args=(url,), kwargs={"params": query, "json": a_text("来晚了")}
+    )
+
+    slow.start()
+    time.sleep(0.2)
+    sandbox.post("say", openid=LI, text="还在吗")
+    slow.join()
+
+    assert _bubbles(sandbox)[-3:] == ["还在吗", "echo: 还在吗", "来晚了"]
 
 
 def test_late_callback_comes_after_its_delay(sandbox: Sandbox) -> None:
