@@ -55,8 +55,10 @@ class Roads:
         if switch.how == "lost":
             return Delivery(problem="Lost on the way, as asked.")
         if switch.how == "duplicate":
-            first, _second = await asyncio.gather(once(self._rules), once(self._rules))
-            return first
+            both = await asyncio.gather(once(self._rules), once(self._rules))
+            # A door that knows a repeat answers one of the two, and not always the same.
+            first, second = sorted(both, key=lambda one: one.reply is None)
+            return replace(first, again=second)
         if switch.how == "cut":
             return await once(replace(self._rules, lost_answers=1))
         await asyncio.sleep(switch.seconds)

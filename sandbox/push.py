@@ -61,7 +61,7 @@ class Fault(StrEnum):
 @dataclass(frozen=True)
 class Delivery:
     """What became of a push: the reply if any, the notice the user saw if any, and what was
-    wrong.
+    wrong. `again` is what became of its duplicate.
     """
 
     reply: Reply | None = None
@@ -70,6 +70,7 @@ class Delivery:
     problem: str | None = None
     tries: int = 0
     millis: float = 0.0
+    again: "Delivery | None" = None
 
 
 class Malformed(Exception):  # noqa: N818 -- a judgement on an answer, as the refusals of the house are

@@ -197,3 +197,5 @@ def _show_outcome(world: World, person: str, channel: str, delivery: Delivery) -
             person,
             Bubble(now, channel, False, delivery.reply.kind, delivery.reply.text, facts),
         )
+    if delivery.again:
+        _show_outcome(world, person, channel, delivery.again)

@@ -41,6 +41,15 @@ def test_duplicated_callback_comes_twice_with_the_same_id(sandbox: Sandbox, seen
     assert len(set(seen.plaintexts)) == 1
 
 
+def test_door_that_answers_a_duplicate_twice_is_seen_to(sandbox: Sandbox) -> None:
+    """wechat-oa.md §3: the echo door keeps no ids, so the person gets two answers."""
+    sandbox.post("misbehave", server="callback", how="duplicate")
+
+    sandbox.post("say", openid=LI, text="积分")
+
+    assert _bubbles(sandbox) == ["积分", "echo: 积分", "echo: 积分"]
+
+
 def test_lost_callback_never_arrives_and_the_next_does(sandbox: Sandbox, seen: Seen) -> None:
     """wechat-oa.md §3 promises three tries, not arrival."""
     sandbox.post("misbehave", server="callback", how="lost")
