@@ -31,6 +31,16 @@ def _follower(request: Request, who: str) -> Follower:
     return register.find_follower(world_of(request), who)
 
 
+def _writer(request: Request, who: str) -> Follower | None:
+    """Who may send to the account; whoever has left it since the page was opened is told."""
+    follower = _follower(request, who)
+    if follower.is_subscribed:
+        return follower
+    words = "您没有关注这个公众号，消息没有发出去"
+    show(world_of(request), who, Bubble(clock.now(), "wechat_system", False, "system", words))
+    return None
+
+
 def _back(request: Request, who: str, chat: str = BRAND, **more: str) -> Response:
     """Back to the chat; a script, which reads the chat by itself, gets nothing."""
     if request.headers.get("x-live"):
@@ -50,8 +60,8 @@ async def say(
     elif words and chat.startswith("friend-"):
         bubble = Bubble(now, "wechat", True, "text", words)
         gestures.pass_on(world_of(request), who, chat.removeprefix("friend-"), bubble, now=now)
-    elif words:
-        await talk.say(_pusher(request), _follower(request, who), words, menu_id=menu_id, now=now)
+    elif words and (follower := _writer(request, who)):
+        await talk.say(_pusher(request), follower, words, menu_id=menu_id, now=now)
     return _back(request, who, chat, keys="" if menu_id else "1")
 
 
@@ -67,8 +77,9 @@ def _say_to_guide(request: Request, who: str, userid: str, words: str) -> None:
 @router.post("/menu")
 async def tap_menu(request: Request, who: str, button: Text) -> Response:
     """Tap a button of the menu; a page that it opens is told to the script, or opened."""
-    follower = _follower(request, who)
-    url = await gestures.tap_menu(_pusher(request), follower, button, now=clock.now())
+    follower, url = _writer(request, who), ""
+    if follower is not None:
+        url = await gestures.tap_menu(_pusher(request), follower, button, now=clock.now())
     if not url:
         return _back(request, who)
     if request.headers.get("x-live"):
@@ -80,7 +91,8 @@ async def tap_menu(request: Request, who: str, button: Text) -> Response:
 async def send_picture(request: Request, who: str, name: Text) -> Response:
     """Send a picture of the album."""
     url = str(request.url_for("phone-static", path=f"album-{name}.svg"))
-    await gestures.send_picture(_pusher(request), _follower(request, who), url, now=clock.now())
+    if follower := _writer(request, who):
+        await gestures.send_picture(_pusher(request), follower, url, now=clock.now())
     return _back(request, who, keys="1")
 
 
@@ -88,7 +100,8 @@ async def send_picture(request: Request, who: str, name: Text) -> Response:
 async def send_voice(request: Request, who: str, text: Text = "") -> Response:
     """Send a voice; the words stand for what was said."""
     words = text.strip()
-    await gestures.send_voice(_pusher(request), _follower(request, who), words, now=clock.now())
+    if follower := _writer(request, who):
+        await gestures.send_voice(_pusher(request), follower, words, now=clock.now())
     return _back(request, who, keys="1")
 
 
@@ -102,7 +115,8 @@ async def send_place(
 ) -> Response:
     """Send a place."""
     place = Place(name, latitude, longitude)
-    await gestures.send_place(_pusher(request), _follower(request, who), place, now=clock.now())
+    if follower := _writer(request, who):
+        await gestures.send_place(_pusher(request), follower, place, now=clock.now())
     return _back(request, who, keys="1")
 
 
@@ -122,15 +136,19 @@ async def scan(request: Request, who: str, code: Text = "") -> Response:
 
 @router.post("/follow")
 async def follow(request: Request, who: str) -> Response:
-    """Follow the account, found by its name."""
-    await talk.act(_pusher(request), _follower(request, who), "subscribe", now=clock.now())
+    """Follow the account, found by its name; a second tap does nothing."""
+    follower = _follower(request, who)
+    if not follower.is_subscribed:
+        await talk.act(_pusher(request), follower, "subscribe", now=clock.now())
     return _back(request, who)
 
 
 @router.post("/unfollow")
 async def unfollow(request: Request, who: str) -> Response:
-    """Leave the account."""
-    await talk.act(_pusher(request), _follower(request, who), "unsubscribe", now=clock.now())
+    """Leave the account; a second tap does nothing."""
+    follower = _follower(request, who)
+    if follower.is_subscribed:
+        await talk.act(_pusher(request), follower, "unsubscribe", now=clock.now())
     return RedirectResponse(f"/phone/member/{who}/about", 303)
 
 

@@ -181,6 +181,33 @@ def test_leaving_is_pushed_and_ends_the_writing(sandbox: Sandbox, seen: Seen) ->
     assert "关注公众号" in _page(sandbox, "/about")
 
 
+def test_who_has_left_can_say_nothing_from_a_page_still_open(
+    with_menu: Sandbox, seen: Seen
+) -> None:
+    """wechat-oa.md §5.1: only who follows writes; an old choice or button must open no window."""
+    _tap(with_menu, "unfollow")
+
+    _tap(with_menu, "say", text="确认")
+    _tap(with_menu, "say", text="查积分", menu_id="points")
+    _tap(with_menu, "menu", button="0")
+    _tap(with_menu, "picture", name="tea")
+    _tap(with_menu, "voice", text="积分")
+    _tap(with_menu, "place", name="杭州", latitude=30.25, longitude=120.16)
+
+    assert len(seen.plaintexts) == 1
+    assert with_menu.world.wechat.followers[LI].grants == {}
+    assert _log(with_menu).count("没有发出去") == 6
+
+
+def test_second_tap_on_follow_or_leave_changes_nothing(sandbox: Sandbox, seen: Seen) -> None:
+    """wechat-oa.md §2.3: one act, one event; a second welcome would be a double message."""
+    for what in ("unfollow", "unfollow", "follow", "follow"):
+        _tap(sandbox, what)
+
+    events = [re.findall(r"<Event><!\[CDATA\[(.+?)\]\]>", one)[0] for one in seen.plaintexts]
+    assert events == ["unsubscribe", "subscribe"]
+
+
 def test_message_is_passed_on_with_its_link_and_is_no_receipt(sandbox: Sandbox) -> None:
     friend = _new_phone(sandbox, "周舟")
     _tap(sandbox, "say", text=f"送你 {_LINK}")
