@@ -46,6 +46,7 @@ class Pusher:
             xml=task.xml,
             reply=delivery.reply.text if delivery.reply else None,
             problem=delivery.problem,
+            fault=delivery.fault,
             tries=delivery.tries,
             millis=delivery.millis,
             misbehaved=switch.how if switch else None,

@@ -15,6 +15,7 @@ from sandbox import moving_clock
 from sandbox.mischief import Call, Carriage, Client
 from sandbox.moving_clock import ClockStands
 from sandbox.phones.rendering import page, world_of
+from sandbox.push import Fault
 from sandbox.state import Switch, World
 from store import clock
 
@@ -45,6 +46,14 @@ _CARRIAGES = {
 _CLIENT = {
     "user_cancels": "侧边栏发送：导购点了取消",
     "client_refuses": "侧边栏发送：企业微信不让发",
+}
+_MISBEHAVED = {**_CALLS, **_CARRIAGES}
+# What became of a callback that no door has answered well; one that was lost has no fault.
+_OUTCOMES = {
+    None: "没有送到",
+    Fault.UNANSWERED: "产品没有按时回答",
+    Fault.STATUS: "产品的回答，平台不收",
+    Fault.MALFORMED: "产品的回答，平台不收",
 }
 assert set(_CALLS) == set(get_args(Call))
 assert set(_CARRIAGES) == set(get_args(Carriage))
@@ -83,14 +92,14 @@ def _latest(world: World) -> list[dict[str, Any]]:
 
 
 def _line(entry: dict[str, Any]) -> dict[str, Any]:
-    moment, odd = datetime.fromisoformat(entry["at"]), entry.get("misbehaved") or ""
+    moment, odd = datetime.fromisoformat(entry["at"]), _MISBEHAVED.get(entry["misbehaved"], "")
     time = f"{moment.astimezone(_CHINA):%H:%M:%S}"
     if entry["kind"] == "push":
-        outcome = entry["problem"] or "ok"
+        outcome = _OUTCOMES[entry["fault"]] if entry["problem"] else "好"
         what = f"回调 · {entry['tries']} 次 · {entry['millis']:.0f} ms"
         return {"time": time, "what": what, "outcome": outcome, "odd": odd}
     code = entry["answer"].get("errcode", 0)
-    return {"time": time, "what": entry["path"], "outcome": code or "ok", "odd": odd}
+    return {"time": time, "what": entry["path"], "outcome": code or "好", "odd": odd}
 
 
 @router.post("/sandbox/clock")

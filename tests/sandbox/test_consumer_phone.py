@@ -311,6 +311,25 @@ def test_clock_of_all_processes_moves_ahead_and_never_back(
     assert refused.status_code == 422
 
 
+def test_controls_say_in_chinese_what_has_just_gone_wrong(sandbox: Sandbox) -> None:
+    for how in ("lost", "cut"):
+        sandbox.http.post("/sandbox/switch", data={"how": how, "account": APPID})
+        _tap(sandbox, "say", text="积分")
+    account = sandbox.world.wechat.accounts[APPID]
+    account.door_url = account.door_url.replace("echo", "500")
+    _tap(sandbox, "say", text="积分")
+    sandbox.http.post("/wechat/cgi-bin/message/custom/send", json=a_text())
+
+    rows = re.findall(r"<tr>(.*?)</tr>", sandbox.http.get("/sandbox/controls").text)
+    cells = [re.findall(r"<td.*?>(.*?)</td>", row)[2:] for row in rows]
+    assert cells[:4] == [
+        ["41001", ""],
+        ["产品的回答，平台不收", ""],
+        ["好", "门口的回答丢了，微信重试"],
+        ["没有送到", "丢了，不会到"],
+    ]
+
+
 def test_controls_switch_misbehaviour_on_and_off(sandbox: Sandbox) -> None:
     form = {"how": "lost", "account": APPID, "times": 2}
 
