@@ -10,6 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Frame, Page, expect
 
+from sandbox.browser import PHONE
 from tests.journeys import story
 from tests.journeys.browsing import Watched, faults_of
 from tests.journeys.town import Town
@@ -55,6 +56,17 @@ def test_somebody_new_follows_and_is_welcomed(mine: Phone) -> None:
     expect(story.answers(mine.page).last).to_contain_text("欢迎关注")
     assert faults_of(mine.page) == []
     _keep(mine.page, "follow")
+
+
+def test_nothing_of_a_menu_is_cut_off(mine: Phone) -> None:
+    page = mine.page
+    for top in page.locator(".menu details").all():
+        top.locator("summary").click()
+        box = top.locator(".sheet").bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE[0]
+        top.locator("summary").click()
 
 
 def test_visitor_binds_the_mobile_with_the_code_of_a_text_message(mine: Phone) -> None:
