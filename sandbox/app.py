@@ -26,6 +26,7 @@ from sandbox.phones import (
     guide_chats,
     pages,
     reference,
+    rendering,
     sms_page,
 )
 from sandbox.push import Rules, new_client
@@ -127,5 +128,7 @@ async def _show_code(request: Request, ticket: str) -> Response:
     return Response(found, media_type="image/png") if found else Response(status_code=404)
 
 
-async def _unknown(_request: Request, error: Exception) -> Response:
+async def _unknown(request: Request, error: Exception) -> Response:
+    if request.url.path.startswith("/phone/"):
+        return rendering.page("gone.html", status=404)
     return JSONResponse({"error": str(error)}, status_code=404)

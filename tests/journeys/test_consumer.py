@@ -69,6 +69,21 @@ def test_nothing_of_a_menu_is_cut_off(mine: Phone) -> None:
         top.locator("summary").click()
 
 
+def test_words_that_could_not_be_sent_are_given_back(mine: Phone, people: Watched) -> None:
+    page = mine.page
+    page.context.set_offline(True)
+
+    story.say(page, "我有多少积分")
+
+    expect(page.get_by_role("alert")).to_have_text("没有发出去，请再试一次")
+    expect(page.get_by_label("发消息")).to_have_value("我有多少积分")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="发送", exact=True).click()
+    expect(story.answers(page).last).to_contain_text("积分")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    people.forgive_words("ERR_INTERNET_DISCONNECTED")
+
+
 def test_visitor_binds_the_mobile_with_the_code_of_a_text_message(mine: Phone) -> None:
     page = mine.page
     story.tap(page, "会员", "绑定手机号")

@@ -295,6 +295,15 @@ def test_customer_without_the_account_has_a_phone_to_answer_on(sandbox: Sandbox)
     assert 'aria-label="语音"' not in page
 
 
+def test_phone_that_the_sandbox_has_forgotten_says_where_the_others_are(sandbox: Sandbox) -> None:
+    gone = sandbox.http.get("/phone/member/nobody")
+    live = sandbox.http.get("/phone/member/nobody/live")
+
+    assert (gone.status_code, live.status_code) == (404, 404)
+    assert "沙箱里没有这部手机" in gone.text
+    assert '<a href="/">' in gone.text
+
+
 def test_clock_of_all_processes_moves_ahead_and_never_back(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

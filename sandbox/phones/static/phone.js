@@ -12,6 +12,8 @@
   const look = async () => {
     const query = new URLSearchParams({ chat: phone.dataset.chat, have: phone.dataset.version });
     const answer = await fetch(`${root}/live?${query}`).catch(() => null);
+    // The sandbox was started anew and knows nobody of before: the page says so.
+    if (answer?.status === 404) location.reload();
     if (answer === null || !answer.ok) return;
     const seen = await answer.json();
     find("[data-clock]").textContent = seen.clock;
@@ -54,10 +56,19 @@
 
   const send = async (form, button) => {
     const body = new URLSearchParams(new FormData(form, button));
-    form.querySelectorAll("input:not([type=hidden])").forEach((input) => { input.value = ""; });
+    const typed = [...form.querySelectorAll("input:not([type=hidden])")];
+    const words = typed.map((input) => input.value);
+    typed.forEach((input) => { input.value = ""; });
+    phone.querySelector(".unsent")?.remove();
     phone.querySelectorAll("details[open]").forEach((one) => { one.open = false; });
     setTimeout(look, 60);
-    const answer = await fetch(form.action, { method: "POST", body, headers: { "X-Live": "1" } });
+    const headers = { "X-Live": "1" };
+    const answer = await fetch(form.action, { method: "POST", body, headers }).catch(() => null);
+    if (answer === null || !answer.ok) {
+      typed.forEach((input, place) => { input.value ||= words[place]; });
+      find(".rows").insertAdjacentHTML("beforeend", find("template").innerHTML);
+      return;
+    }
     if (answer.status === 200) openPage((await answer.json()).open, "");
     look();
   };
