@@ -36,6 +36,8 @@ class Place:
     region: str
     city: str
     road: str
+    latitude: float
+    longitude: float
 
     @property
     def shop_name(self) -> str:
@@ -80,14 +82,21 @@ def brand_name(manufacturer: int) -> str:
 def places(shops: int) -> list[Place]:
     """That many different places: every city in turn, with its next road."""
     with (DATA / "cities.csv").open(encoding="utf-8") as stream:
-        cities = [(row["region"], row["city"]) for row in csv.DictReader(stream)]
+        cities = list(csv.DictReader(stream))
     roads = words("road")
     found = []
     for number in range(shops):
-        lap, (region, city) = number // len(cities), cities[number % len(cities)]
-        start = draw("first road", city, len(roads))
-        found.append(Place(region, city, roads[(start + lap) % len(roads)]))
+        lap, one = number // len(cities), cities[number % len(cities)]
+        start = draw("first road", one["city"], len(roads))
+        road = roads[(start + lap) % len(roads)]
+        north, east = (_beside(one[name], name, number) for name in ("latitude", "longitude"))
+        found.append(Place(one["region"], one["city"], road, north, east))
     return found
+
+
+def _beside(degrees: str, purpose: str, number: int) -> float:
+    """Within a few kilometres of the middle of the city."""
+    return round(float(degrees) + (draw(purpose, number, 601) - 300) / 10_000, 4)
 
 
 @cache

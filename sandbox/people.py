@@ -57,12 +57,19 @@ _OPENS, _CLOSES = "09:00", "21:30"
 def shop_rows(stores: list[int], *, used: set[int]) -> Any:
     """The shops that sold something; a store's place does not depend on which others are used."""
     rows = [
-        (store, place.shop_name, place.city, place.region, _address(store, place.city, place.road))
+        {
+            "code": store,
+            "name": place.shop_name,
+            "city": place.city,
+            "region": place.region,
+            "address": _address(store, place.city, place.road),
+            "latitude": place.latitude,
+            "longitude": place.longitude,
+        }
         for store, place in zip(stores, places(len(stores)), strict=True)
         if store in used
     ]
-    shops = pd.DataFrame(rows, columns=["code", "name", "city", "region", "address"])
-    return shops.assign(opens_at=_OPENS, closes_at=_CLOSES)
+    return pd.DataFrame(rows).assign(opens_at=_OPENS, closes_at=_CLOSES)
 
 
 def guide_rows(homes: Any, *, used: set[int]) -> Any:

@@ -70,6 +70,17 @@ def test_every_shop_product_and_person_has_a_chinese_name(files: Path) -> None:
         assert all(_HAN.search(row["name"]) for row in rows(files, name)), name
 
 
+def test_every_shop_can_be_found_by_a_place(files: Path) -> None:
+    places = {
+        row["city"]: (float(row["latitude"]), float(row["longitude"]))
+        for row in rows(files, "shops")
+    }
+
+    assert all(18 < north < 54 and 73 < east < 135 for north, east in places.values())
+    assert places["上海"] == pytest.approx((31.23, 121.47), abs=0.05)
+    assert places["北京"] == pytest.approx((39.90, 116.41), abs=0.05)
+
+
 def test_goods_that_may_not_be_advertised_are_in_no_category(files: Path) -> None:
     products = rows(files, "products")
 
