@@ -91,6 +91,12 @@ def nearest(
     return [Found(shop, float(away)) for shop, away in session.exec(query).all()]
 
 
+def are_on_map(session: Session, brand_id: int) -> bool:
+    """Some shop of the brand can be found by a point: it has told where it stands."""
+    query = select(Shop.id).where(Shop.brand_id == brand_id, col(Shop.latitude).is_not(None))
+    return session.exec(query.limit(1)).first() is not None
+
+
 def _km(latitude: float, longitude: float) -> ColumnElement[float]:
     """The haversine formula, which stays exact for points that are close together."""
     here, there = func.radians(latitude), func.radians(col(Shop.latitude))

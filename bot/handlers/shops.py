@@ -36,16 +36,21 @@ def show(turn: Turn, session: Session, now: datetime) -> Answer:
 
 
 def near(turn: Turn, session: Session, now: datetime) -> Answer:
-    """A place was sent: the nearest shops."""
+    """A place was sent: the nearest shops, or those its name tells where none is on a map."""
     assert isinstance(turn.message, Place)
     member = session.get_one(Member, turn.member_id)
     place = turn.message
     found = shops.nearest(session, member.brand_id, place.latitude, place.longitude)
+    title = talk_words.NEAREST
+    if not found:
+        found = shops.in_place(session, member.brand_id, normal(place.label), is_by_name=False)
+        title = _place_of(found)
+    if not found:
+        inbound.begin_talk(session, turn.identity_id, WHERE, facts={}, now=now)
+        return _ask(turn, session, member.brand_id)
     if turn.step == WHERE:
         inbound.end_talk(session, turn.identity_id)
-    if not found:
-        return _ask(turn, session, member.brand_id)
-    return _listed(turn, session, found, now, title=talk_words.NEAREST)
+    return _listed(turn, session, found, now, title=title)
 
 
 def answering(otherwise: Handler) -> Handler:
@@ -98,8 +103,9 @@ def _listed(
         }
         for one in found
     ]
-    url = turn.page("shops")
-    return Reply(render(MessageKind.SHOPS, title=title, shops=lines, asks=asks, url=url))
+    is_on_map = asks and shops.are_on_map(session, found[0].shop.brand_id)
+    facts = {"asks": asks, "is_on_map": is_on_map, "url": turn.page("shops")}
+    return Reply(render(MessageKind.SHOPS, title=title, shops=lines, **facts))
 
 
 def _is_other_wish(turn: Turn) -> bool:
@@ -122,6 +128,7 @@ def _ask(turn: Turn, session: Session, brand_id: int, *, missing: str = "") -> R
         render(
             MessageKind.SHOPS_WHERE,
             missing=missing,
+            is_on_map=shops.are_on_map(session, brand_id),
             cities=cities[:_MOST_CITIES],
             more=len(cities) > _MOST_CITIES,
             url=turn.page("shops"),

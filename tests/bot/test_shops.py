@@ -28,8 +28,9 @@ def town(li: Phone) -> Phone:
     return li
 
 
-def _at(li: Phone, latitude: str, longitude: str) -> str:
+def _at(li: Phone, latitude: str, longitude: str, label: str = "") -> str:
     place = f"<Location_X>{latitude}</Location_X><Location_Y>{longitude}</Location_Y>"
+    place += f"<Label>{label}</Label>"
     xml = text_xml("x").replace("[text]", "[location]").replace("<Content>", f"{place}<Content>")
     return li.receive(a_push(xml, now=li.now))
 
@@ -93,3 +94,37 @@ def test_question_in_own_words_is_answered_while_a_place_is_asked_for(town: Phon
 
 def test_brand_without_places_is_no_dead_end(li: Phone) -> None:
     assert "全部门店：https://x.example/m/shops" in _at(li, "30.27", "120.15")
+
+
+@pytest.fixture
+def unmapped(li: Phone) -> Phone:
+    """Li, with a brand that has told in which cities its shops are and no more."""
+    li.say("你好")
+    _shop(li, "中", city="杭州")
+    return li
+
+
+def test_place_is_not_asked_for_where_no_shop_is_on_a_map(unmapped: Phone) -> None:
+    asked = unmapped.say("门店")
+    answer = _at(unmapped, "36.65", "117.12", "济南市历下区")
+
+    assert asked.startswith("回复城市或区名")
+    assert answer.startswith("回复城市或区名")
+    assert unmapped.say("杭州").startswith("杭州的门店")
+
+
+def test_name_of_a_place_that_was_sent_counts_where_no_shop_is_on_a_map(unmapped: Phone) -> None:
+    reply = _at(unmapped, "30.27", "120.15", "杭州市上城区延安路 258 号")
+
+    assert reply.startswith("杭州的门店")
+    assert "中店" in reply
+
+
+def test_own_shop_asks_for_no_place_where_none_is_on_a_map(unmapped: Phone) -> None:
+    shop_id = _shop(unmapped, "家")
+    with unmapped.desk.database.transaction() as session:
+        session.get_one(Member, unmapped.member_id).shop_id = shop_id
+
+    reply = unmapped.say("营业时间")
+
+    assert "想找别的店，回复城市、区名。" in reply

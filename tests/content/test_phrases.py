@@ -107,10 +107,12 @@ SAMPLES: dict[MessageKind, dict[str, object]] = {
         "title": "离您最近的门店",
         "shops": [_SHOP] * 5,
         "asks": True,
+        "is_on_map": True,
         "url": _LINK,
     },
     MessageKind.SHOPS_WHERE: {
         "missing": "拉萨",
+        "is_on_map": True,
         "cities": ["杭州"] * 12,
         "more": True,
         "url": _LINK,
