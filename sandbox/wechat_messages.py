@@ -23,7 +23,7 @@ _CLIENT_MSG_ID_LIFE = timedelta(minutes=10)
 # How fresh an act of the person must be, and how long "is typing" stays (§5.3).
 _TYPING_AFTER, _TYPING_FOR = timedelta(seconds=30), timedelta(seconds=15)
 # Needs an uploaded medium, and the sandbox has no uploads: every id is unknown.
-_MEDIA_TYPES = frozenset({"image", "voice", "video", "music", "mpnews"})
+_MEDIA_TYPES = frozenset({"image", "voice", "video", "music", "mpnews", "miniprogrampage"})
 
 
 def follower_of(world: World, account: Account, openid: str) -> Follower:
@@ -71,8 +71,6 @@ def _custom_content(kind: str, content: dict[str, Any]) -> tuple[str, dict[str, 
         return _article(content)
     if kind == "msgmenu":
         return _menu(content)
-    if kind == "miniprogrampage":
-        return str(content.get("title", "")), {"pagepath": content.get("pagepath")}
     raise ApiError(40007 if kind in _MEDIA_TYPES else 40008)
 
 

@@ -93,6 +93,7 @@ def test_new_message_fills_the_window_up_without_adding() -> None:
         (a_text(""), 44004),
         ({"touser": LI, "msgtype": "news", "news": {"articles": [{}, {}]}}, 45008),
         ({"touser": LI, "msgtype": "image", "image": {"media_id": "gone"}}, 40007),
+        ({"touser": LI, "msgtype": "miniprogrampage", "miniprogrampage": {"title": "茶"}}, 40007),
         ({"touser": LI, "msgtype": "poem"}, 40008),
     ],
 )
@@ -151,6 +152,8 @@ def test_notice_is_refused_with_the_field_when_a_value_breaks_its_rule() -> None
         ("time5", "2019年10月1日 15:01", True),
         ("time5", "2026-03-02 15:01~16:00", True),
         ("time5", "明天下午", False),
+        ("time5", " ", False),
+        ("date5", " ~ ", False),
         ("phrase1", "已发货", True),
         ("phrase1", "六个字太长了", False),
         ("number3", "12a", False),
