@@ -1,8 +1,8 @@
-"""What every answer of the member pages tells the browser.
+"""What every answer at a door tells the browser.
 
-Keep nothing (a page that is gone back to would show a code that is dead, or somebody's data on a
-lent phone), name no page of ours to other sites (addresses hold the tokens of gifts), and show the
-pages in no frame of another site, where taps could be stolen.
+Show the pages in no frame of another site, where taps could be stolen. Pages of members and of HQ
+are not kept either (one that is gone back to would show a code that is dead, or somebody's data on
+a lent phone), nor named to other sites (addresses hold the tokens of gifts).
 """
 
 from urllib.parse import urlsplit
@@ -12,34 +12,42 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.sessions import Door
 
-_PLACE = f"/{Door.MEMBER}"
+_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+# A guide goes back to what was typed, and the platforms' scripts may ask who includes them.
+_MORE = {Door.MEMBER: _SECRET, Door.CONSOLE: _SECRET, Door.WORKBENCH: dict[str, str]()}
 
 
 class Sealed:
-    """Adds the headers to whatever is answered under `/m`, faults too.
+    """Adds the headers to whatever is answered at a door, faults too.
 
-    The platform that says who looks may frame the pages: the sandbox's phone does.
+    The platform that says who looks may frame the pages: the sandbox's phones do.
     """
 
     def __init__(self, app: ASGIApp, platform_url: str) -> None:
         self._app = app
         platform = urlsplit(platform_url)
-        self._headers = {
-            "Cache-Control": "no-store",
+        always = {
             "Content-Security-Policy": (
                 f"frame-ancestors 'self' {platform.scheme}://{platform.netloc}"
             ),
-            "Referrer-Policy": "same-origin",
             "X-Content-Type-Options": "nosniff",
+        }
+        self._headers: dict[str, dict[str, str]] = {
+            door: always | more for door, more in _MORE.items()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        is_ours = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{_PLACE}/")
+        headers = None
+        if scope["type"] == "http":
+            headers = self._headers.get(scope["path"][1:].partition("/")[0])
+        if headers is None:
+            await self._app(scope, receive, send)
+            return
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self._headers)
+                MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        await self._app(scope, receive, sending if is_ours else send)
+        await self._app(scope, receive, sending)

@@ -75,9 +75,7 @@ def show_mobile(
     actor = f"operator:{operator.login}"
     note(session, actor, "member.see_mobile", subject=f"member:{member.id}", now=now)
     view = member_views.read(session, member, skip=0, now=now)
-    answer = _page(request, operator=operator, view=view, skip=0, whole_mobile=member.mobile or "")
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return _page(request, operator=operator, view=view, skip=0, whole_mobile=member.mobile or "")
 
 
 def _page(request: Request, *, operator: Any, **shown: Any) -> Response:

@@ -4,7 +4,6 @@ import re
 from datetime import timedelta
 
 import httpx
-import pytest
 from sqlmodel import select
 
 from store import card_codes, points
@@ -61,25 +60,6 @@ def test_card_shows_a_code_that_a_till_can_read_and_no_cache_keeps(scene: Scene)
     assert answer.headers["cache-control"] == "no-store"
     assert 'http-equiv="refresh" content="60"' in answer.text
     assert 'class="bars"' in answer.text
-
-
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [("/m", 303), ("/m/orders", 200), ("/m/coupons/none", 404), ("/m/nowhere", 404)],
-)
-def test_no_answer_is_kept_framed_elsewhere_or_named_to_other_sites(
-    scene: Scene, path: str, status: int
-) -> None:
-    phone = scene.phone(an_identity(scene, a_member(scene)))
-
-    answer = phone.get(path)
-
-    assert answer.status_code == status
-    assert answer.headers["cache-control"] == "no-store"
-    sandbox = scene.parts.settings.oauth_url.removesuffix("/oauth")
-    assert answer.headers["content-security-policy"] == f"frame-ancestors 'self' {sandbox}"
-    assert answer.headers["referrer-policy"] == "same-origin"
-    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_what_is_not_there_is_said_in_the_look_of_the_pages(scene: Scene) -> None:
