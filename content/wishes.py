@@ -45,6 +45,12 @@ _OF_IT = "(?:的)?(?:消息|通知|推送)?"
 _CLOSE = "(?:吧|了|啦|谢谢|好吗|可以吗|行吗|吗|呢)*"
 # "Too few were sent", "has it been resumed?": told or asked, not wished.
 _NOT_DONE = "(?!.*(?<!谢)了[吗呢]?$)"
+# The way out of an SMS, typed as it was read: "拒收请回复R", "回T退订".
+_LETTER = "(?:R|TD|T)"
+_ECHO = (
+    f"{_NOT_DONE}(?:回复?{_LETTER}(?:退订|拒收)?|{_LETTER}(?:退订|拒收)"
+    f"|(?:退订|拒收)请?(?:回复?)?{_LETTER})"
+)
 _SENTENCES: dict[WishKind, str] = {
     WishKind.LESS: f"{_NOT_DONE}(?:少发|少推送|少推|减少|少打扰|发少)(?:一)?(?:点|些)?(?:我)?"
     + _THING
@@ -57,7 +63,7 @@ _SENTENCES: dict[WishKind, str] = {
     WishKind.NEVER: "(?:不要|别|不用|停止)(?:再)?(?:给我)?"
     f"(?:发|发送|推送|推|接收|收到|(?:打扰|联系)(?!导购|顾问))(?:我)?{_THING}"
     f"|不想(?:再)?(?:被打扰|(?:接收|收到){_THING})"
-    f"|(?:退订|屏蔽)(?!.*了[吗呢]){_THING}|(?:关闭|拒收){_NOT_DONE}{_THING}",
+    f"|(?:退订|屏蔽)(?!.*了[吗呢]){_THING}|(?:关闭|拒收){_NOT_DONE}{_THING}|{_ECHO}",
     WishKind.RESUME: f"{_NOT_DONE}(?:恢复|重新开启|重新打开|继续(?=接收|发)){_THING}",
 }
 _PATTERNS = {

@@ -74,6 +74,20 @@ def test_wish_with_a_particle_is_still_one(words: str, kind: WishKind) -> None:
     assert asked.kind is kind
 
 
+@pytest.mark.parametrize(
+    "words", ["拒收请回复R", "回复R", "回T退订", "td退订", "退订回TD", "回复“R”", "我要退订回T"]
+)
+def test_way_out_of_an_sms_typed_as_it_was_read_is_a_stop(words: str) -> None:
+    assert wishes.read(words) == Asked(WishKind.NEVER)
+
+
+@pytest.mark.parametrize(
+    "words", ["回复R了", "我回复TD了吗", "回复T是什么意思", "回N", "T恤退订单"]
+)
+def test_talk_about_the_way_out_is_no_stop(words: str) -> None:
+    assert wishes.read(words) is None
+
+
 def test_traditional_characters_and_marks_are_the_same_wish() -> None:
     assert wishes.read("【暫停】兩個星期！") == Asked(WishKind.PAUSE, (), Span(days=14))
 
