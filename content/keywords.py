@@ -15,7 +15,7 @@ WHOLE: dict[Intent, frozenset[str]] = {
     Intent.POINTS: frozenset({"JF", "积分", "积分余额", "积分明细", "积分查询", "几分"}),
     Intent.POINTS_SHOP: frozenset({"积分商城", "换积分", "积分兑换", "兑换", "换礼品", "积分换礼"}),
     Intent.COUPONS: frozenset(
-        {"券", "YHQ", "优惠券", "优惠卷", "代金券", "卡券", "有什么优惠", "优惠", "红包"}
+        {"券", "卷", "YHQ", "优惠券", "优惠卷", "代金券", "卡券", "有什么优惠", "优惠", "红包"}
     ),
     Intent.GIFT: frozenset(
         {"ZS", "转赠", "赠送", "赠券", "送券", "送朋友", "送给朋友", "送优惠券", "送券给朋友"}

@@ -1,6 +1,7 @@
 """Chinese as it is typed: traditional characters made simplified, and words as they sound.
 
-`traditional.txt` holds pairs of a traditional and its simplified character. `syllables.txt` holds,
+`traditional.txt` holds pairs of a traditional and its simplified character, and of a wrong one that
+is widely typed for another. `syllables.txt` holds,
 for each syllable of pinyin, the first character that has it in the first level of GB 2312, whose
 3,755 characters stand in the order of their sounds (GB 2312-1980): so a character's syllable is
 found by halving. Of a character with several readings this knows one, which is enough to compare.

@@ -2,11 +2,19 @@
 
 import pytest
 
+from content.keywords import means
+from content.phrases import Intent
 from content.spelling import simplified, sounds
 
 
 def test_traditional_characters_become_simplified_ones() -> None:
     assert simplified("請問優惠券還能轉贈嗎") == "请问优惠券还能转赠吗"
+
+
+def test_coupon_is_one_however_its_character_is_typed() -> None:
+    assert means("優惠劵", Intent.COUPONS)
+    assert means("我的卷", Intent.COUPONS)
+    assert means("送劵", Intent.GIFT)
 
 
 @pytest.mark.parametrize("text", ["积分", "hello 123", "😀", ""])
