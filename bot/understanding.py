@@ -25,6 +25,8 @@ _MOST_CHOICES = 3
 # What is meant stands early; a longer text would only take longer.
 _MOST_LETTERS = 200
 _SMALL_TALK = frozenset({Intent.GREETING, Intent.THANKS, Intent.CANCEL})
+# Nobody taps "say hello", and "none of these" is the help.
+_NO_CHOICE = _SMALL_TALK | {Intent.HELP}
 # Words of pinyin are parted by spaces, wishes are not.
 _MARKS = r"[,.!?;~，。！？；、～…]+|(?<=[^\x00-\xff])\s+"
 # People say the same again and again.
@@ -77,15 +79,18 @@ def _guess(text: str) -> Understood:
 def _nearest(text: str) -> Understood:
     """The wish whose exemplars the text is most like, or those that are close."""
     scores = _likeness().scores(text)
-    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
-    best, second = ranked[:2]
+    best, *others = sorted(scores, key=scores.__getitem__, reverse=True)
+    # What the words deny is no rival and no choice.
+    ranked = [best, *(one for one in others if not (one and denials.without(text, one)))]
+    second = ranked[1]
     found = Understood(best, (), scores[best], second, scores[second])
     if found.score < _FLOOR:
         return replace(found, intent=None)
     if found.score - found.runner_up_score >= _MARGIN:
         return found
     close = [wish for wish in ranked[:_MOST_CHOICES] if found.score - scores[wish] <= _WITHIN]
-    return replace(found, intent=None, choices=tuple(wish for wish in close if wish))
+    choices = tuple(wish for wish in close if wish and wish not in _NO_CHOICE)
+    return replace(found, intent=None, choices=choices) if choices else found
 
 
 def _wishes_of_parts(text: str) -> tuple[Intent, ...]:
@@ -93,7 +98,8 @@ def _wishes_of_parts(text: str) -> tuple[Intent, ...]:
     parts = [part for part in re.split(_joints(), text) if _says_enough(part)]
     if len(parts) < 2:
         return ()
-    clear = [guess for guess in map(_guess, parts) if guess.score >= _CLEAR]
+    wanting = [part for part in parts if not denials.is_told(part)]
+    clear = [guess for guess in map(_guess, wanting) if guess.score >= _CLEAR]
     wishes = dict.fromkeys(guess.intent for guess in clear if guess.intent)
     return tuple(wish for wish in wishes if wish not in _SMALL_TALK)
 

@@ -65,6 +65,17 @@ def test_two_wishes_at_once_are_both_offered() -> None:
     assert (found.intent, found.choices) == (None, (Intent.ORDERS, Intent.POINTS))
 
 
+def test_only_wishes_are_offered_to_tap() -> None:
+    offered = {wish for one in _SAID for wish in understanding.understand(one.text).choices}
+
+    assert len(offered) > 5
+    assert offered & {Intent.GREETING, Intent.THANKS, Intent.CANCEL, Intent.HELP} == set()
+
+
+def test_wish_that_the_words_deny_is_not_offered_beside_another() -> None:
+    assert understanding.understand("别给我退订少发几条").intent is Intent.PREFERENCES
+
+
 def test_courtesy_before_a_wish_is_no_second_wish() -> None:
     assert understanding.understand("你好，我的快递到哪了，谢谢").intent is Intent.ORDERS
 
@@ -80,6 +91,31 @@ def test_courtesy_before_a_wish_is_no_second_wish() -> None:
     ],
 )
 def test_what_is_denied_is_not_offered(text: str, intent: Intent) -> None:
+    assert understanding.understand(text).intent is intent
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        *(("我早就退订了呀", Intent.PREFERENCES), ("退订成功了吗", Intent.PREFERENCES)),
+        *(("我回复TD了", Intent.PREFERENCES), ("昨天退订了，帮我查一下积分", Intent.POINTS)),
+        *(("之前退订了，现在又想订回来", Intent.RESUME), ("帮我取消之前的退订", Intent.RESUME)),
+        *(("没让你们停发消息", Intent.RESUME), ("先不退订", Intent.CANCEL)),
+    ],
+)
+def test_stop_that_is_told_of_is_not_asked_for_again(text: str, intent: Intent) -> None:
+    assert understanding.understand(text).intent is intent
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        *(("以后甭给我发消息了", Intent.STOP), ("请不要给我继续推送", Intent.STOP)),
+        *(("退订了好几次了还给我发", Intent.STOP), ("已经退订了又给我发", Intent.STOP)),
+        *(("这几天不要给我发消息", Intent.PAUSE), ("别停，继续给我发消息", Intent.RESUME)),
+    ],
+)
+def test_who_wants_nothing_sent_is_not_asked_to_have_it_back(text: str, intent: Intent) -> None:
     assert understanding.understand(text).intent is intent
 
 
