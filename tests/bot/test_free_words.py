@@ -29,7 +29,7 @@ from tests.understanding.measure import utterances
 # Every message leaves these: what was said, where the talk stands, which windows it opened.
 _OF_EVERY_MESSAGE = frozenset({"inbound_messages", "conversations", "grants"})
 # Whoever says one of these in plain words is obeyed, and told so.
-_OBEYED = {"已为您退订": "stop", "欢迎回来": "resume"}
+_OBEYED = {"已为您退订": "stop", "欢迎回来": "resume", "好的，已暂停到": "pause"}
 _TABLES = [table for name, table in metadata.tables.items() if name not in _OF_EVERY_MESSAGE]
 Row = tuple[str, int | None, str]
 
