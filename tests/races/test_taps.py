@@ -6,13 +6,14 @@ stands beside its twin without the locks.
 
 from collections.abc import Callable
 from datetime import datetime
+from threading import Barrier
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from fatigue import facts
+from fatigue import facts, fencing, touch_rows
 from fatigue.asks import Ask, KeyReused
 from guide_tasks import asks, progress
 from store.audit import AuditEntry
@@ -24,7 +25,7 @@ from store.organisation import Guide
 from store.touches import COUNTED, Channel, Touch
 from tests.builders import a_guide
 from tests.guide_tasks.people import a_customer, a_task
-from tests.races.racing import Act, race, waiting
+from tests.races.racing import SECONDS, Act, race
 from web.workbench import acts
 
 pytestmark = pytest.mark.race
@@ -156,17 +157,27 @@ def broken(found: list[Any]) -> list[type[Exception]]:
 
 
 def unlock(monkeypatch: pytest.MonkeyPatch) -> list[TaskState]:
-    """Take the locks of member and task away; gives what the racers read, each before the other
-    has written.
+    """Take the locks of member and task away; gives what the racers read. Neither writes a touch
+    before the other has looked for it and found none.
     """
     seen: list[TaskState] = []
-    both_have_read = waiting(2, asks.of_guide)
+    ask, insert, recorded = asks.of_guide, touch_rows.insert, fencing._recorded
+    both_have_looked = Barrier(2)
 
     def of_guide(session: Session, task: CareTask, *channel: Channel) -> Ask:
         seen.append(task.state)
-        return both_have_read(session, task, *channel)
+        return ask(session, task, *channel)
+
+    def writing(write: Callable[..., Any]) -> Callable[..., Any]:
+        def written(*args: Any, **facts: Any) -> Any:
+            both_have_looked.wait(SECONDS)
+            return write(*args, **facts)
+
+        return written
 
     monkeypatch.setattr(facts, "locking", lambda *_: ("SELECT 1", {}))
     monkeypatch.setattr(progress, "_lock", lambda *_: None)
     monkeypatch.setattr(asks, "of_guide", of_guide)
+    monkeypatch.setattr(touch_rows, "insert", writing(insert))
+    monkeypatch.setattr(fencing, "_recorded", writing(recorded))
     return seen
