@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 from pydantic_settings import SettingsConfigDict
 from redis import Redis
 from sqlalchemy import Connection, Engine, make_url, text
@@ -26,6 +28,15 @@ from tests.times import at
 
 # Where tests keep what they put into an outside Redis, unless its URL names another database.
 _REDIS_NUMBER = 15
+
+# A busy machine may take its time over an example. Where examples share a fixture, each clears up
+# behind itself.
+hypothesis.settings.register_profile(
+    "ours",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("ours")
 
 
 class _Settings(Settings):

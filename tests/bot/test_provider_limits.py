@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -131,9 +131,7 @@ def test_counts_leave_redis_by_themselves(limits: ProviderLimits, redis: Redis) 
     assert lives == [64, 2 * 86400]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(
     calls=st.integers(1, 4),
     span=st.integers(1, 30),

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
@@ -260,9 +260,7 @@ def test_code_of_another_account_is_welcomed_plainly(li: Phone, wang: Guide) -> 
     assert follow(li, code).startswith(PLAIN)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(scene=st.text(max_size=80) | st.from_regex(r"[sgcx]_[A-Za-z0-9_-]{20,24}", fullmatch=True))
 def test_no_scene_whatever_is_a_fault(li: Phone, scene: str) -> None:
     printable = "".join(one for one in scene if one.isprintable()).replace("]]>", "")

@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, select
 
@@ -82,9 +82,7 @@ def test_cancel_word_really_ends_the_talk(li: Phone, step: str) -> None:
         assert session.exec(select(Suppression)).all() == []
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(
     said=st.lists(
         st.sampled_from(

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from sqlmodel import Session, select
 
@@ -390,9 +390,7 @@ wishes = some.lists(
 )
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(wishes, some.integers(0, 23), some.sampled_from([1, 20]))
 def test_batch_and_dry_run_answer_as_the_same_asks_one_by_one(
     monkeypatch: pytest.MonkeyPatch,

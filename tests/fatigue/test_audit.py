@@ -5,7 +5,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from sqlmodel import Session
 
@@ -250,9 +250,7 @@ steps = some.lists(
 )
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30)
 @given(steps)
 def test_recount_finds_nothing_after_any_traffic_through_the_gate(
     session: Session, traffic: list[tuple[Channel, Category, int, str]]

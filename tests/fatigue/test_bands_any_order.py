@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import text
 from sqlmodel import Session, select
@@ -55,9 +55,7 @@ holds = some.lists(
 )
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(wishes, holds)
 # Two alike before one that takes the place of either: the later one gives way, imagined or not.
 @example([*_ALIKE, (0, 95, Category.MARKETING, _CHANNELS, 0)], [])
@@ -77,9 +75,7 @@ def test_batch_and_dry_run_answer_as_the_same_asks_one_by_one_in_every_band(
     assert answers[0] == answers[1] == answers[2]
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(wishes, holds)
 def test_reserve_and_release_leave_the_gate_as_it_was(
     session: Session, wanted: list[Any], planned: list[Any]

@@ -97,7 +97,7 @@ def a_question(holds: list[Held], campaign_id: int | None = None) -> Question:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cap_sets, histories, planned)
 def test_verdict_with_holds_agrees_with_the_second_opinion(
     caps: list[Cap], history: list[int], plan: tuple[tuple[int, int], list[Plan]]
@@ -116,7 +116,7 @@ def test_verdict_with_holds_agrees_with_the_second_opinion(
         assert (found.outcome, found.retry_at) == (Outcome.DEFER, _ZERO + instant(expected))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cap_sets, histories, planned)
 def test_ask_that_waits_for_holds_is_refused_one_second_before_its_retry_and_open_at_it(
     caps: list[Cap], history: list[int], plan: tuple[tuple[int, int], list[Plan]]
@@ -141,7 +141,7 @@ def test_ask_that_waits_for_holds_is_refused_one_second_before_its_retry_and_ope
         assert verdict(alone, touches, question, violation.retry_at).outcome is Outcome.OPEN
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cap_sets, histories, planned, some.integers(0, 9))
 def test_one_more_hold_never_turns_a_no_into_a_yes(
     caps: list[Cap], history: list[int], plan: tuple[tuple[int, int], list[Plan]], which: int
@@ -159,7 +159,6 @@ def test_one_more_hold_never_turns_a_no_into_a_yes(
     assert (more.retry_at or now) >= (less.retry_at or now)
 
 
-@settings(deadline=None)
 @given(
     cap_sets,
     some.lists(

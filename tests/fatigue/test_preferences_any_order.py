@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session
 
@@ -97,9 +97,7 @@ def _a_listener(
     return li
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80)
 @given(statements=_STATEMENTS, touches=st.integers(0, 3), wishes=_WISHES)
 def test_no_sequence_of_wishes_loosens_anything(
     session: Session,
@@ -122,9 +120,7 @@ def test_no_sequence_of_wishes_loosens_anything(
     session.expire_all()
 
 
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50)
 @given(statements=_STATEMENTS, wishes=_WISHES)
 # A no for one channel outlives "less" and "as before" for all of them.
 @example(
@@ -149,9 +145,7 @@ def test_resume_gives_everything_back(
     session.expire_all()
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(wishes=_WISHES)
 def test_every_wish_is_written_down_with_its_time(
     session: Session, now: datetime, wishes: list[tuple[str, Act]]

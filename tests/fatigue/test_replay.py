@@ -8,7 +8,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from sqlmodel import Session, select
 
@@ -201,9 +201,7 @@ def _replayed(session: Session, li: Member, policy: Policy) -> list[Judged]:
     return sorted(found, key=lambda one: one.touch_id)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+@settings(max_examples=40)
 @given(said=_EVENTS, before=_SETS, draft=_SETS)
 def test_replay_equals_the_month_lived_under_the_draft(
     session: Session, said: list[_Said], before: list[Rule], draft: list[Rule]
@@ -228,9 +226,7 @@ def _plain(rule: Rule) -> Rule:
     return rule
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+@settings(max_examples=40)
 @given(said=_EVENTS, rules=_SETS)
 def test_replay_under_the_same_rules_changes_nothing(
     session: Session, said: list[_Said], rules: list[Rule]

@@ -6,7 +6,7 @@ from typing import Any
 
 import hypothesis.strategies as some
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from sqlmodel import Session
 
 from fatigue import facts, screening
@@ -84,9 +84,7 @@ def _few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screening, "FEWEST", 1)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(some.lists(members, min_size=1, max_size=4), some.booleans(), some.integers(0, 23))
 def test_whoever_passes_is_open_at_once(
     session: Session, people: list[dict[str, Any]], has_campaign: bool, hour: int

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from sqlmodel import Session
 
@@ -24,9 +24,7 @@ def _verdict(rule: str, *touches: int) -> dict[str, Any]:
     return {"violations": [violation, {**violation, "rule": "another"}]}
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
-)
+@settings(max_examples=30)
 @given(
     rows=some.lists(
         some.tuples(

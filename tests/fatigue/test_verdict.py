@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from fatigue.rules import (
@@ -103,7 +103,6 @@ def as_touches(history: list[int]) -> list[Recent]:
     return [a_touch(number, as_instant(when)) for number, when in enumerate(history, start=1)]
 
 
-@settings(deadline=None)
 @given(rule_sets, histories, starts)
 def test_verdict_agrees_with_the_second_opinion_on_any_rules_and_history(
     rules: list[model.ModelRule], history: list[int], start: int
@@ -117,7 +116,6 @@ def test_verdict_agrees_with_the_second_opinion_on_any_rules_and_history(
         assert (found.outcome, found.retry_at) == (Outcome.DEFER, as_instant(expected))
 
 
-@settings(deadline=None)
 @given(rule_sets, histories, starts)
 def test_verdict_is_refused_one_second_before_its_retry_and_open_at_it(
     rules: list[model.ModelRule], history: list[int], start: int
@@ -133,7 +131,6 @@ def test_verdict_is_refused_one_second_before_its_retry_and_open_at_it(
     assert (before.outcome, then.outcome) == (Outcome.DEFER, Outcome.OPEN)
 
 
-@settings(deadline=None)
 @given(rule_sets, histories, starts)
 def test_violation_names_the_exact_instant_its_own_rule_opens(
     rules: list[model.ModelRule], history: list[int], start: int
@@ -150,7 +147,6 @@ def test_violation_names_the_exact_instant_its_own_rule_opens(
         assert violation.cap <= violation.count == len(violation.touches)
 
 
-@settings(deadline=None)
 @given(rule_sets, histories, some.one_of(caps, calendars), some.integers(0, 12 * model.DAY))
 def test_verdict_is_never_sooner_with_one_more_rule_or_touch(
     rules: list[model.ModelRule], history: list[int], extra: model.ModelRule, ago: int
@@ -167,7 +163,6 @@ def test_verdict_is_never_sooner_with_one_more_rule_or_touch(
     assert (more_touches.retry_at or now) >= (less.retry_at or now)
 
 
-@settings(deadline=None)
 @given(rule_sets, some.lists(some.integers(1, 30 * 3600), max_size=25))
 def test_touches_let_through_never_break_a_rule_in_any_window(
     rules: list[model.ModelRule], pauses: list[int]

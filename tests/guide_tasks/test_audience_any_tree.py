@@ -228,7 +228,7 @@ def test_any_tree_yields_whom_its_plain_reading_yields(session: Session, now: da
     session.flush()
     score = scores(people)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(TREES)
     def agree(tree: dict[str, Any]) -> None:
         found = set(session.exec(audience.members_of(tree, now=now)).all())

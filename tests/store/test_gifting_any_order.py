@@ -375,7 +375,6 @@ def test_gifting_keeps_its_promises_in_any_order(
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

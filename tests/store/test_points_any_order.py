@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, col, func, select
 
@@ -78,11 +78,7 @@ def check(session: Session, member_id: int, now: datetime) -> None:
     assert owed == 0 or sum(fresh) == 0
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=60)
 @given(steps=STEPS)
 def test_entries_equal_what_remains_less_the_debt_after_any_acts(
     session: Session, steps: list[Step]

@@ -9,7 +9,7 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -290,7 +290,5 @@ def test_points_are_what_the_model_says_after_any_acts(session: Session) -> None
         settings=settings(
             max_examples=40,
             stateful_step_count=20,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
         ),
     )

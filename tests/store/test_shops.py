@@ -5,7 +5,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
@@ -98,9 +98,7 @@ def _km(one: tuple[float, float], other: tuple[float, float]) -> float:
     return shops.EARTH_KM * math.atan2(cross, dot)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(here=_DEGREES, places=st.lists(_DEGREES, min_size=1, max_size=8))
 def test_nearest_are_the_nearest_by_great_circle(
     session: Session, here: tuple[float, float], places: list[tuple[float, float]]

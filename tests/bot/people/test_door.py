@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlmodel import select
@@ -118,7 +118,6 @@ _NESTED = st.builds(
 
 
 @given(st.lists(st.tuples(_NAMES, _TEXT | _NESTED), max_size=12))
-@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_xml_is_a_push_or_refused(fields: list[tuple[str, str]]) -> None:
     xml = "".join(f"<{name}>{text}</{name}>" for name, text in fields)
     try:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
@@ -246,7 +246,6 @@ _WORDS = st.lists(
 
 
 @given(words=_WORDS, shuffle=st.randoms(use_true_random=False))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_words_about_a_contact_give_the_same_in_any_order(
     session: Session, words: list[tuple[str, int]], shuffle: object
 ) -> None:
