@@ -42,16 +42,20 @@ def create_echo_app(seen: Seen) -> FastAPI:
         seen.plaintexts.append(opened.text)
         seen.sealed.append(sealed)
         seen.queries.append(dict(request.query_params))
-        return await _answer(how, opened.text, opened.receiver, len(seen.plaintexts))
+        if how == "silent" or (how == "silent-twice" and len(seen.plaintexts) <= 2):
+            await _gone(request)
+        return _answer(how, opened.text, opened.receiver)
 
     return app
 
 
-async def _answer(how: str, plaintext: str, receiver: str, number: int) -> Response:
-    if how == "slow" or (how == "slow-twice" and number <= 2):
-        await asyncio.sleep(1.0)
-    if how == "drip":
-        await asyncio.sleep(0.2)
+async def _gone(request: Request) -> None:
+    """Wait until the other side has given up."""
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.01)
+
+
+def _answer(how: str, plaintext: str, receiver: str) -> Response:
     if how in {"success", "empty"}:
         return Response("success" if how == "success" else "")
     if how in {"500", "503"}:

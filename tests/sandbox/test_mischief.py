@@ -10,6 +10,7 @@ import pytest
 from tests.sandbox.builders import AGENT, APPID, CORPID, LI, a_text
 from tests.sandbox.conftest import Sandbox
 from tests.sandbox.echo_door import Seen
+from tests.waiting import until
 
 _SEND = "cgi-bin/message/custom/send"
 
@@ -69,7 +70,7 @@ def test_reordered_callback_lets_the_next_one_pass(sandbox: Sandbox, seen: Seen)
     )
 
     first.start()
-    time.sleep(0.2)
+    until(lambda: sandbox.world.switches[0].left == 0)
     sandbox.post("say", openid=LI, text="二")
     first.join()
 

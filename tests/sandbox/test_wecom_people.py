@@ -24,6 +24,7 @@ from tests.sandbox.builders import (
 )
 from tests.sandbox.conftest import Sandbox
 from tests.sandbox.echo_door import Seen
+from tests.waiting import until
 
 NEW = "wmNew"
 _WELCOME = "externalcontact/send_welcome_msg"
@@ -402,23 +403,20 @@ def _token(sandbox: Sandbox) -> str:
     return str(found["access_token"])
 
 
-def _at_once(sandbox: Sandbox, path: str, body: dict[str, Any], number: int) -> list[int]:
-    """The codes of calls that are under way at the same time."""
-    token, codes = _token(sandbox), []
+def _two_at_once(sandbox: Sandbox, path: str, body: dict[str, Any]) -> list[int]:
+    """The codes of two calls of which the second comes while the first is under way."""
+    token, codes, path = _token(sandbox), [], f"cgi-bin/{path}"
 
     def call() -> None:
-        answer = sandbox.http.post(
-            f"/wecom/cgi-bin/{path}", params={"access_token": token}, json=body, timeout=30
-        )
+        answer = sandbox.http.post(f"/wecom/{path}", params={"access_token": token}, json=body)
         codes.append(answer.json()["errcode"])
 
-    sandbox.post("misbehave", server="wecom", path=f"cgi-bin/{path}", how="slow", seconds=1.0)
-    threads = [threading.Thread(target=call) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-        thread.join(0.3)
-    for thread in threads:
-        thread.join()
+    sandbox.post("misbehave", server="wecom", path=path, how="slow", seconds=2.0)
+    first = threading.Thread(target=call)
+    first.start()
+    until(lambda: sandbox.world.wecom.corp.at_work[path] == 1)
+    call()
+    first.join()
     return sorted(codes)
 
 
@@ -426,7 +424,7 @@ def test_too_many_calls_at_once_are_refused(sandbox: Sandbox) -> None:
     """wecom.md §2.3: 45033, concurrent calls of one API by one corp."""
     sandbox.post("settings", most_at_once=1)
 
-    codes = _at_once(sandbox, "externalcontact/get_corp_tag_list", {}, 2)
+    codes = _two_at_once(sandbox, "externalcontact/get_corp_tag_list", {})
 
     assert codes == [0, 45033]
 
@@ -437,7 +435,7 @@ def test_two_changes_of_one_customers_tags_at_once_are_refused(sandbox: Sandbox)
     sandbox.world.wecom.pushes.clear()
     who = {"userid": "WangFang", "external_userid": ZHOU_EXTERNAL}
 
-    codes = _at_once(sandbox, _MARK, {**who, "add_tag": [tag_id]}, 2)
+    codes = _two_at_once(sandbox, _MARK, {**who, "add_tag": [tag_id]})
 
     assert codes == [0, 45035]
 
