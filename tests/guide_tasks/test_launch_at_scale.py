@@ -1,10 +1,7 @@
 """A launch in chunks: seen while it runs, shared by workers, resumed after a kill, and whole."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -32,6 +29,7 @@ from tests.guide_tasks.people import (
 )
 from tests.guide_tasks.test_launch import a_draft, freeze
 from tests.times import at
+from tests.waiting import SECONDS, until
 
 _WORKER = """
 import sys
@@ -42,6 +40,21 @@ database = Database(make_engine(sys.argv[1]))
 launch.run(database, int(sys.argv[2]), public_url="https://guide.example",
            now=datetime.fromisoformat(sys.argv[3]))
 """
+
+# The same, which comes to a stand in the middle of every chunk after the second.
+_STALLED_WORKER = f"""
+import itertools, time
+from guide_tasks import launch
+count, chunks = launch._count, itertools.count(1)
+
+def stall(*facts):
+    if next(chunks) > 2:
+        print("in the middle", flush=True)
+        time.sleep(600)
+    count(*facts)
+
+launch._count = stall
+{_WORKER}"""
 
 
 def frozen(
@@ -83,18 +96,20 @@ def test_a_killed_worker_leaves_nothing_half_done(
     database: Database, database_url: str, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign_id = frozen(database, 60, chunk=3, now=now, monkeypatch=monkeypatch)
-    command = [sys.executable, "-c", _WORKER, database_url, str(campaign_id), now.isoformat()]
-    with subprocess.Popen(command) as worker:
-        until = time.monotonic() + 60
-        while made(database, campaign_id)[0] < 6 and time.monotonic() < until:
-            time.sleep(0.005)
-        os.kill(worker.pid, signal.SIGKILL)
+    what = [_STALLED_WORKER, database_url, str(campaign_id), now.isoformat()]
+    with subprocess.Popen([sys.executable, "-c", *what], stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        try:
+            assert worker.stdout.readline() == b"in the middle\n"
+            until(lambda: made(database, campaign_id)[0] == 6)
+        finally:
+            worker.kill()
     at_the_kill, _ = made(database, campaign_id)
     tokens = tokens_of(database, campaign_id)
 
     launch.run(database, campaign_id, public_url=URL, now=now)
 
-    assert 6 <= at_the_kill < 60
+    assert at_the_kill == 6
     assert len(tokens) == at_the_kill
     assert tokens.items() <= tokens_of(database, campaign_id).items()
     assert made(database, campaign_id) == (60, 60)
@@ -113,7 +128,7 @@ def test_several_workers_share_the_chunks(
     command = [sys.executable, "-c", _WORKER, database_url, str(campaign_id), now.isoformat()]
 
     workers = [subprocess.Popen(command) for _ in range(3)]
-    ends = [worker.wait(60) for worker in workers]
+    ends = [worker.wait(SECONDS) for worker in workers]
 
     assert ends == [0, 0, 0]
     assert made(database, campaign_id) == (60, 60)

@@ -5,6 +5,7 @@ Each stands beside its twin without the lock, in which both racers believe that 
 
 from collections.abc import Sequence
 from datetime import datetime
+from threading import Barrier
 
 import pytest
 from sqlmodel import Session, col, select
@@ -19,7 +20,7 @@ from store.organisation import Guide, GuideStatus
 from store.touches import Touch, TouchState
 from tests.builders import a_guide, a_shop
 from tests.guide_tasks.people import a_customer, a_task, befriend
-from tests.races.racing import Act, race, waiting, winners
+from tests.races.racing import SECONDS, Act, race, waiting, winners
 
 pytestmark = pytest.mark.race
 
@@ -31,6 +32,8 @@ class Shop:
 
     def __init__(self, database: Database, now: datetime) -> None:
         self.database, self.now = database, now
+        # Who looks a task up that is a colleague's already finds none, and does not race for it.
+        self.both_have_it = Barrier(2)
         with database.transaction() as session:
             shop = a_shop(session)
             self.wang, self.sun = (a_guide(session, shop=shop) for _ in range(2))
@@ -58,6 +61,7 @@ class Shop:
         """Wang taps send."""
         task = session.get_one(CareTask, self.task_id)
         task = progress.task_of_guide(session, task.token, self.wang.id)
+        self.both_have_it.wait(SECONDS)
         progress.send(session, task, actor="guide:wang", now=self.now)
         return "sent"
 
@@ -65,11 +69,13 @@ class Shop:
         """The manager gives the task to Sun."""
         task = session.get_one(CareTask, self.task_id)
         sun = session.get_one(Guide, self.sun.id)
+        self.both_have_it.wait(SECONDS)
         tasks.reassign(session, task, sun, actor="manager:zhou", now=self.now)
         return "given"
 
     def handed_over(self, session: Session) -> str | WrongState:
         """Wang leaves, and what is open goes to colleagues."""
+        self.both_have_it.wait(SECONDS)
         session.get_one(Guide, self.wang.id).status = GuideStatus.LEFT
         session.flush()
         moved = tasks.hand_over(session, self.wang.id, why="left", now=self.now)

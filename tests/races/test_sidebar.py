@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, select
 
-from fatigue import facts
+from fatigue import facts, gate
 from guide_tasks import deadlines, progress, sidebar
 from store.campaigns import CareTask
 from store.db import Database
@@ -79,16 +79,20 @@ def test_without_the_lock_both_taps_believe_that_they_are_the_first(
 ) -> None:
     """The key still keeps one row: who asks for it second finds it past the fence, and breaks."""
     monkeypatch.setattr(progress, "_lock", lambda *_: None)
-    both_have_looked, look = Barrier(2), sidebar.in_doubt
+    both_may_ask, look, ask = Barrier(2), sidebar.in_doubt, gate.ask
     seen: list[Touch | None] = []
 
     def in_doubt(*args: Any) -> Touch | None:
         found = look(*args)
         seen.append(found)
-        both_have_looked.wait(_SECONDS)
         return found
 
+    def asked(*args: Any, **facts: Any) -> Touch:
+        both_may_ask.wait(_SECONDS)
+        return ask(*args, **facts)
+
     monkeypatch.setattr(sidebar, "in_doubt", in_doubt)
+    monkeypatch.setattr(gate, "ask", asked)
 
     def act() -> bool:
         with fresh_database.transaction() as session:

@@ -1,6 +1,5 @@
 """Connections that the server hung up on, and statements that share a trip."""
 
-import time
 from threading import Thread
 
 import psycopg
@@ -11,11 +10,15 @@ from sqlmodel import Session
 
 from store import db, resting, trips
 from store.db import Database, make_engine
+from tests.waiting import until
 
 _HANG_UP = text("""
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
       AND application_name = 'test-of-the-pool'
+""")
+_WAITS = text("""
+    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE :pid = ANY(pg_blocking_pids(pid)))
 """)
 
 
@@ -26,13 +29,24 @@ def _named(database: Database) -> Database:
 
 def _pid(database: Database) -> int:
     with database.transaction() as session:
-        return int(session.connection().execute(text("SELECT pg_backend_pid()")).scalar_one())
+        return _pid_of(session)
+
+
+def _pid_of(session: Session) -> int:
+    return int(session.connection().execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+
+def _waits_for(pid: int, database: Database) -> bool:
+    """Somebody waits for a lock of this server process. Of one transaction, the answer would stay
+    the same.
+    """
+    with database.transaction() as session:
+        return bool(session.connection().execute(_WAITS, {"pid": pid}).scalar_one())
 
 
 def _hang_up(database: Database) -> None:
     with database.transaction() as session:
-        session.connection().execute(_HANG_UP)
-    time.sleep(0.2)
+        assert session.connection().execute(_HANG_UP).scalars().all() == [True]
 
 
 @pytest.mark.parametrize("long_rest", [30.0, 0.0])
@@ -88,7 +102,7 @@ def test_statements_of_one_trip_each_see_what_was_committed_before_them(
         session.connection().execute(text("SELECT 1 FROM said WHERE id = 1 FOR UPDATE"))
         other = Thread(target=wait_and_read)
         other.start()
-        time.sleep(0.3)
+        until(lambda: _waits_for(_pid_of(session), fresh_database))
         session.connection().execute(text("INSERT INTO said VALUES (2, 'new')"))
     other.join()
 
