@@ -1,7 +1,6 @@
 """What the SMS provider reports, and what people answer by SMS: signed, once, and obeyed."""
 
 import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from store.settings import Settings
 from store.touches import Category, Channel, Evidence, Touch, TouchState
 from tests.builders import a_mobile, number
 from tests.sandbox.serving import serving
+from tests.waiting import until
 from tests.web.browser import Browser
 from tests.web.scene import HOST, Scene, parts_of, set_up
 from web.app import create_app
@@ -333,17 +333,10 @@ def test_the_sandboxs_provider_reports_and_brings_answers(
         httpx.post(f"{control}/door", json={"url": f"{product}{line.path}"}).raise_for_status()
         sms = Sms(replace(ACCESS, url=f"{url}/sms"))
         sms.send(Outgoing(line.touch.key, "到店有茶"), Address(line.mobile), kind=SmsKind.NOTICE)
-        _wait(lambda: line.touch.evidence is Evidence.PLATFORM)
+        until(lambda: line.touch.evidence is Evidence.PLATFORM)
         answer = {"mobile": line.mobile, "text": "R"}
         told = httpx.post(f"{control}/reply", json=answer).json()
 
     assert told == {"ok": True}
     assert line.touch.state is TouchState.SENT
     assert line.stops() == [SMS]
-
-
-def _wait(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)

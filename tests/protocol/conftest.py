@@ -15,7 +15,7 @@ from store.organisation import Brand
 from tests.bot.builders import SECRET_KEY, an_account
 from tests.protocol.platform import Platform
 
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 Served = Callable[[int], AbstractContextManager[list[str]]]
 
 

@@ -11,7 +11,8 @@ from sqlmodel import Session
 from store.db import Database
 from store.errors import Refusal
 
-SECONDS = 30
+# Far more than is needed: fifty threads on a busy machine take long.
+SECONDS = 120
 Act = Callable[[Session], Any]
 Outcome = TypeVar("Outcome")
 

@@ -18,7 +18,7 @@ from tests.fatigue.people import a_grant, a_member, an_ask
 pytestmark = pytest.mark.race
 
 _ASKERS = 6
-_SECONDS = 30
+_SECONDS = 120
 T = TypeVar("T")
 
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from web.corking import CorkedHttp
 
-_SECONDS_TO_START = 10.0
+_SECONDS_TO_START = 60.0
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from store.db import make_engine
 from store.embedded import EmbeddedServerError, hold_servers
 from store.embedded.process import leftover
 from store.settings import Settings
+from tests.waiting import until
 
 _HOLD = """
 import sys, time
@@ -25,7 +26,7 @@ from store.settings import Settings
 settings = Settings(var_dir=Path(sys.argv[1]), database_url=None, redis_url=None)
 with hold_servers(settings, lambda sentence: None):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -47,7 +48,7 @@ def other_holder(settings: Settings) -> Iterator[subprocess.Popen[str]]:
         yield holder
     holder.kill()
     holder.wait()
-    assert _within(20, lambda: not _sockets_of(settings))
+    until(lambda: not _sockets_of(settings))
 
 
 def test_servers_answer_when_nothing_is_set(settings: Settings, said: list[str]) -> None:
@@ -68,17 +69,23 @@ def test_servers_are_gone_when_the_last_holder_has_left(settings: Settings) -> N
     assert [_runs(running), [folder for folder in sockets if folder.exists()]] == [False, []]
 
 
-def test_data_survives_and_the_second_start_is_quick(settings: Settings) -> None:
-    with hold_servers(settings, print) as servers:
-        _ask(servers.database_url, "CREATE TABLE kept AS SELECT 7 AS n; SELECT 7")
-
+def test_data_survives_and_later_starts_are_quick(settings: Settings, said: list[str]) -> None:
     began = time.monotonic()
     with hold_servers(settings, print) as servers:
-        took = time.monotonic() - began
-        kept = _ask(servers.database_url, "SELECT n FROM kept")
+        first = time.monotonic() - began
+        _ask(servers.database_url, "CREATE TABLE kept AS SELECT 7 AS n; SELECT 7")
 
-    assert kept == "7"
-    assert took < 3.0
+    later = []
+    for _ in range(3):
+        began = time.monotonic()
+        with hold_servers(settings, said.append) as servers:
+            later.append(time.monotonic() - began)
+            assert _ask(servers.database_url, "SELECT n FROM kept") == "7"
+
+    # Nothing was made or mended, and nobody waited for it. How many seconds that is, is the
+    # machine's affair.
+    assert said == []
+    assert min(later) < first
 
 
 @pytest.mark.usefixtures("other_holder")
@@ -98,7 +105,7 @@ def test_servers_stop_when_their_only_holder_is_killed(
 
     other_holder.kill()
 
-    assert _within(10, lambda: not _runs(running))
+    until(lambda: not _runs(running))
 
 
 def test_holders_notice_and_the_next_start_heals_when_postgresql_is_killed(
@@ -107,12 +114,12 @@ def test_holders_notice_and_the_next_start_heals_when_postgresql_is_killed(
     with hold_servers(settings, print) as servers:
         _ask(servers.database_url, "CREATE TABLE kept AS SELECT 7 AS n; SELECT 7")
         os.kill(_postgres_pid(settings), signal.SIGKILL)
-        noticed = _within(10, lambda: not servers.is_alive())
+        until(lambda: not servers.is_alive())
 
     with hold_servers(settings, said.append) as servers:
         kept = _ask(servers.database_url, "SELECT n FROM kept")
 
-    assert (noticed, kept) == (True, "7")
+    assert kept == "7"
     assert said == ["PostgreSQL was killed in an earlier run; it recovers its data now."]
 
 
@@ -121,9 +128,9 @@ def test_holders_notice_when_valkey_is_killed(settings: Settings) -> None:
         running = _postgres_pid(settings)
         os.kill(int((settings.var_dir / "valkey/valkey.pid").read_text()), signal.SIGKILL)
 
-        assert _within(10, lambda: not servers.is_alive())
+        until(lambda: not servers.is_alive())
 
-    assert _within(10, lambda: not _runs(running))
+    until(lambda: not _runs(running))
 
 
 def test_the_next_start_works_when_the_keeper_is_killed(settings: Settings) -> None:
@@ -234,12 +241,3 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
-
-
-def _within(seconds: float, happens: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not happens():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True

@@ -18,7 +18,7 @@ class Counter:
     async def __call__(self, numbers: Sequence[int]) -> list[int]:
         """Twice each."""
         self.batches.append(list(numbers))
-        await asyncio.wait_for(self.lets.acquire(), timeout=10)
+        await asyncio.wait_for(self.lets.acquire(), timeout=60)
         if -1 in numbers:
             raise ValueError
         return [2 * number for number in numbers]
@@ -33,7 +33,9 @@ async def _asked(
     while not counter.batches:
         await asyncio.sleep(0.001)
     asked += [asyncio.create_task(lane.put(number)) for number in then]
-    await asyncio.sleep(0.05)
+    # More turns of the loop than the lane needs to begin whatever it will.
+    for _ in range(100):
+        await asyncio.sleep(0)
     batches_at_once = len(counter.batches)
     for _ in range(lets):
         counter.lets.release()

@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from rq import Worker
 from rq.serializers import JSONSerializer
 
 from store.jobs import Job
+from tests.waiting import SECONDS, until
 from web.queue import Nudger, make_queue
 
 _ITEM = (Job.SWEEP, 0)
@@ -25,7 +25,7 @@ from web.queue import make_queue
 
 def stall(job, row_id):
     print("began", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 
 worker.run = stall
 redis = Redis.from_url(sys.argv[1])
@@ -76,7 +76,7 @@ worker.work(None, redis)
 
 @pytest.fixture
 def stalled(redis: Redis, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in the middle of a sweep that will take a minute."""
+    """A worker in the middle of a sweep that will take many minutes."""
     Nudger(make_queue(redis))(_ITEM)
     command = [sys.executable, "-c", _WORKER, redis_url]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
@@ -100,7 +100,7 @@ def test_a_worker_ends_as_a_failure_unless_it_was_told_to_stop(
             assert worker.stdout.readline() == b"began\n"
             if code == 0:
                 worker.terminate()
-            ended = worker.wait(60)
+            ended = worker.wait(SECONDS)
         finally:
             worker.kill()
 
@@ -119,7 +119,7 @@ def test_a_worker_goes_on_when_redis_is_emptied_in_the_middle_of_a_job(
         try:
             done = [worker.stdout.readline() for _ in range(2)]
             worker.terminate()
-            ended = worker.wait(60)
+            ended = worker.wait(SECONDS)
         finally:
             worker.kill()
 
@@ -135,16 +135,9 @@ def test_an_emptied_redis_learns_again_who_works_for_it(redis: Redis, redis_url:
         try:
             assert [worker.stdout.readline() for _ in range(2)] == [b"sweep\n", b"expire\n"]
             queue = make_queue(redis)
-            _until(lambda: len(Worker.all(queue=queue, serializer=JSONSerializer)) == 1)
+            until(lambda: len(Worker.all(queue=queue, serializer=JSONSerializer)) == 1)
         finally:
             worker.kill()
-
-
-def _until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.mark.usefixtures("stalled")
