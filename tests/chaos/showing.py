@@ -22,8 +22,9 @@ from tests.ctrl_c import hear_ctrl_c
 _ROOT = Path(__file__).parents[2]
 INTERRUPTED = 128 + signal.SIGINT
 _POLL_SECONDS = 0.05
-# PostgreSQL may take its time to shut down, on a busy machine even more.
-_GONE_SECONDS = 30
+# On a busy machine with a slow disk everything takes long, PostgreSQL to shut down not least.
+_PATIENCE_SECONDS = 300
+_GONE_SECONDS = 120
 _SENDING = """
     SELECT count(*) FROM touches
     WHERE state = 'sending' AND channel = :channel AND provider_id IS NULL
@@ -69,7 +70,7 @@ class Show:
         """All that it has printed so far, lines joined where the terminal broke them."""
         return re.sub(r"\s+", " ", self.log.read_text(errors="replace"))
 
-    def until(self, sentence: str, seconds: float = 300) -> None:
+    def until(self, sentence: str, seconds: float = _PATIENCE_SECONDS) -> None:
         """Wait until it has said this."""
         is_over = wait_for(
             lambda: sentence in self.said() or self.process.poll() is not None, seconds
@@ -77,14 +78,14 @@ class Show:
         assert is_over, f"{sentence!r} was not said within {seconds} s:\n{self.log.read_text()}"
         assert sentence in self.said(), f"It ended before {sentence!r}:\n{self.log.read_text()}"
 
-    def end(self, seconds: float = 150) -> int:
+    def end(self, seconds: float = _PATIENCE_SECONDS) -> int:
         """Wait until it has ended; its exit code."""
         return self.process.wait(seconds)
 
     def interrupt(self) -> int:
         """Ctrl-C as a terminal sends it, to the whole group; the exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
-        code = self.end(60)
+        code = self.end()
         # Where Ctrl-C met code made by `exec`, CPython ends by the signal; a shell calls both 130.
         return INTERRUPTED if code == -signal.SIGINT else code
 
@@ -96,7 +97,7 @@ class Show:
             name = {"postgres": "postgres/postmaster.pid", "valkey": "valkey/valkey.pid"}[role]
             _kill(int((self.var / name).read_text().split()[0]))
         else:
-            assert wait_for(lambda: self._pids(role) != [], 10), f"There is no {role} to kill."
+            assert wait_for(lambda: self._pids(role) != [], 60), f"There is no {role} to kill."
             _kill(self._pids(role)[0])
 
     def misbehave(self, server: str, path: str, how: str, **facts: float) -> None:
@@ -105,10 +106,11 @@ class Show:
             f"http://127.0.0.1:{self._sandbox_port()}/sandbox/misbehave",
             json={"server": server, "path": path, "how": how, "times": 1000, **facts},
             trust_env=False,
+            timeout=60,
         )
         assert told.is_success
 
-    def wait_until_sending(self, channel: str, seconds: float = 90) -> None:
+    def wait_until_sending(self, channel: str, seconds: float = _PATIENCE_SECONDS) -> None:
         """Wait until a touch has passed the fence and the platform has not answered yet."""
         assert wait_for(lambda: self._sending(channel) > 0, seconds), f"Nothing left by {channel}."
 

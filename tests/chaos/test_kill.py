@@ -80,7 +80,7 @@ def test_demo_says_who_was_killed_and_the_next_run_works(
         first.until(moment)
         _wait_a_little(victim, moment)
         first.kill(victim)
-        code, told = first.end(30), first.said()
+        code, told = first.end(), first.said()
     left = left_running(var)
 
     _play_on(var)
@@ -97,7 +97,7 @@ def test_next_run_works_when_everything_was_killed_at_once(var: Path, moment: st
         first.until(moment)
         _wait_a_little("group", moment)
         first.kill("group")
-        first.end(10)
+        first.end()
     left = left_running(var)
 
     _play_on(var)
@@ -130,7 +130,7 @@ def test_load_is_taken_up_again_when_it_was_killed(fresh_var: Path, victim: str)
     with Show(fresh_var, "--once") as first:
         first.until("orders: check")
         first.kill(victim)
-        first.end(30)
+        first.end()
         told = first.said()
     left = left_running(fresh_var)
 
@@ -146,7 +146,7 @@ def _kill_in_the_middle_of_a_send(show: Show, call: tuple[str, str], channel: st
     show.misbehave(*call, "slow", seconds=1.5)
     show.wait_until_sending(channel)
     show.kill("worker")
-    assert show.end(30) == 1
+    assert show.end() == 1
 
 
 def _wait_a_little(*what: str) -> None:

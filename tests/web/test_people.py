@@ -88,10 +88,10 @@ def test_departure_that_cannot_be_is_one_sentence(
 
 
 def test_guides_whom_wecom_does_not_show_are_named(run: Run, fresh_database: Database) -> None:
-    before = run("guide", "missing").output
+    before, yesterday = run("guide", "missing").output, clock.now() - timedelta(days=1)
     with fresh_database.transaction() as session:
         wang = directory.guide_of(session, "WangFang")
-        directory.missed(session, [wang.id], now=clock.now() - timedelta(days=1))
+        directory.missed(session, [wang.id], now=yesterday)
         directory.missed(session, [wang.id], now=clock.now())
 
     told = run("guide", "missing").output
@@ -99,7 +99,7 @@ def test_guides_whom_wecom_does_not_show_are_named(run: Run, fresh_database: Dat
 
     assert "every guide" in before
     assert told.startswith("WangFang")
-    assert f"{clock.now() - timedelta(days=1):%Y-%m-%d}" in told
+    assert f"{yesterday:%Y-%m-%d %H:%M} UTC" in told
     assert "WeCom does not show 1 guides in post" in doctor
 
 
