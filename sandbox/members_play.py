@@ -12,10 +12,11 @@ from sandbox.world_reads import Patron, Shelf
 from store import clock
 
 # Made-up habits of the demo's members.
-_OPENS, _ASKS, _BUYS_AFTER_CARE, _BUYS_ANYWAY = 0.5, 0.25, 0.22, 0.08
+_OPENS, _TAPS, _ASKS, _BUYS_AFTER_CARE, _BUYS_ANYWAY = 0.5, 0.6, 0.25, 0.22, 0.08
 _GIFTS = 3
 _GIFT_LINK = re.compile(r"https?://[^\s\"'<>]+/m/gift/[\w-]+")
 _PICKS_LINK = re.compile(r"https?://[^\s\"'<>]+/m/picks/[\w-]+")
+_GOOD = re.compile(r"/m/picks/[\w-]+/\d+")
 
 
 def members_act(case: Case, campaign_id: int, forgotten: list[int]) -> None:
@@ -41,7 +42,11 @@ def _answer(case: Case, patron: Patron, dice: random.Random) -> None:
         if link is None:
             raise ActorStuck("A member was reached, but there is no list in the message.")
         with Browser(case.world) as browser:
-            browser.open(link[0])
+            goods = _GOOD.findall(browser.open(link[0]).text)
+            if not goods:
+                raise ActorStuck("A member opened the list, but there is nothing in it to tap.")
+            if dice.random() < _TAPS:
+                browser.open(f"{case.world.product}{dice.choice(goods)}")
     if patron.openid and dice.random() < _ASKS:
         answer = case.world.tell("say", openid=patron.openid, text="我有多少积分")
         if not answer["reply"]:

@@ -123,7 +123,7 @@ def test_report_agrees_with_sql_by_hand_when_it_was_played_again(var: Path) -> N
 
 def _play_and_check(var: Path) -> None:
     with Show(var, "--once") as show:
-        code = show.end(180)
+        code = show.end()
         said = show.said()
     report = json.loads((var / "demo-report.json").read_text())
 
