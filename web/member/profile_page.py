@@ -57,7 +57,8 @@ def save(visit: VisitDep, name: Typed = "", birthday: Typed = "") -> Response:
 
 def _save(visit: Visit, name: str, birthday: str) -> None:
     person, today = visit.someone(), visit.now.astimezone(visit.zone).date()
-    if name.strip():
+    # The page always sends the name; who has none yet may leave it so.
+    if name.strip() or person.name:
         profile.rename(visit.session, person.id, name)
     if birthday:
         profile.set_birthday(visit.session, person.id, _day(birthday), today=today, now=visit.now)
