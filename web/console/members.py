@@ -75,7 +75,10 @@ def show_mobile(
     actor = f"operator:{operator.login}"
     note(session, actor, "member.see_mobile", subject=f"member:{member.id}", now=now)
     view = member_views.read(session, member, skip=0, now=now)
-    return _page(request, operator=operator, view=view, skip=0, whole_mobile=member.mobile or "")
+    answer = _page(request, operator=operator, view=view, skip=0, whole_mobile=member.mobile or "")
+    # Whoever sees it again looks anew, and is noted anew.
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _page(request: Request, *, operator: Any, **shown: Any) -> Response:

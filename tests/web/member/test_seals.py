@@ -47,6 +47,20 @@ def test_no_answer_is_kept_framed_elsewhere_or_named_to_other_sites(
     }
 
 
+def test_answer_to_a_form_can_be_gone_back_to(scene: Scene, frames: str) -> None:
+    """Nothing else has it: Chromium says ERR_CACHE_MISS where it was told to keep no copy."""
+    phone = scene.phone(an_identity(scene, a_member(scene)))
+
+    answer = phone.post("/m/profile", data={"birthday": "2999-01-01"})
+
+    assert answer.status_code == 422
+    assert seals(answer) == {
+        "cache-control": "private, no-cache",
+        "content-security-policy": frames,
+        "referrer-policy": "same-origin",
+    }
+
+
 def test_workbench_is_framed_by_the_platform_alone(scene: Scene, frames: str) -> None:
     answer = scene.guide().get("/guide")
 
