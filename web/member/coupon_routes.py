@@ -57,9 +57,7 @@ def give_coupon(ref: str, visit: VisitDep, token: Token = "") -> Response:
         with visit.session.begin_nested():
             coupons_page.give(visit.session, person, ref, token=token, now=visit.now)
     except (Exhausted, WrongState) as refusal:
-        # Sent twice at once, this one waited for the other.
-        if not gifts.was_offered(visit.session, token, person.id):
-            return _coupon(visit, ref, "member/coupon.html", problem=refusal)
+        return _coupon(visit, ref, "member/coupon.html", problem=refusal)
     return _to(f"/m/gift/{token}")
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlmodel import Session
 
-from store import coupons, gifts, plan_shops
+from store import coupons, gifts, members, plan_shops
 from store.coupons import Coupon, CouponPlan, CouponState
 from store.members import Member
 from web.member.gift_page import Worth, worth_of
@@ -105,7 +105,11 @@ def read_one(session: Session, member: Member, ref: str, *, now: datetime) -> Co
 
 
 def give(session: Session, member: Member, ref: str, *, token: str, now: datetime) -> None:
-    """Put the coupon on its way with the token of the form; the same form again changes nothing."""
+    """Put the coupon on its way with the token of the form; the same form again changes nothing.
+
+    Locks the member: whoever sent the form twice at once is known by the second.
+    """
+    members.lock(session, member.id)
     if gifts.was_offered(session, token, member.id):
         return
     coupon, _ = coupons.own(session, member.id, ref)

@@ -240,6 +240,20 @@ def test_form_that_is_sent_twice_leads_to_the_same_gift(
     assert scene.phone(zhao).post(path, data=form).status_code == 404
 
 
+def test_token_gives_one_coupon_only_also_when_two_are_sent_at_once(
+    scene: Scene, li: Member, phone: Browser
+) -> None:
+    token = "a-token-for-two-coupons"
+    paths = [f"/m/coupons/{a_coupon(scene, li, code=code).ref}/give" for code in ("ONE", "TWO")]
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(phone.post, path, data={"token": token}) for path in paths]
+        answers = [one.result() for one in both]
+
+    assert [one.headers.get("location") for one in answers] == [f"/m/gift/{token}"] * 2
+    assert phone.get("/m/coupons").text.count('class="ticket usable"') == 1
+
+
 def test_coupon_that_a_friend_claimed_meanwhile_is_shown_as_claimed(
     scene: Scene, li: Member, phone: Browser, zhao: Identity
 ) -> None:
