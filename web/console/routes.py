@@ -75,6 +75,8 @@ def log_out(request: Request, parts: PartsDep, now: NowDep) -> Response:
             organisation.log_out(session, *shown, now=now)
     response = RedirectResponse(LOGIN, HTTPStatus.SEE_OTHER)
     parts.sessions.close(response, Door.CONSOLE)
+    # Found people and previews, which were kept for the way back (web/seals.py).
+    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 

@@ -142,13 +142,16 @@ def test_log_out_closes_the_session(song: Browser) -> None:
     assert song.get("/hq").status_code == 303
 
 
-def test_copied_cookie_opens_nothing_after_the_log_out(scene: Scene, song: Browser) -> None:
+def test_copied_cookie_and_the_way_back_open_nothing_after_the_log_out(
+    scene: Scene, song: Browser
+) -> None:
     copied = scene.browser()
     copied.cookies.update(song.cookies)
     was_in = copied.get("/hq").status_code
 
-    song.post("/hq/logout")
+    out = song.post("/hq/logout")
 
+    assert out.headers["clear-site-data"] == '"cache"'
     assert (was_in, copied.get("/hq").status_code) == (200, 303)
     assert _try(scene.browser(), PASSWORD) == 303
 
