@@ -425,6 +425,8 @@ def test_mere_yes_after_something_else_was_answered_gives_nothing_away(
 ) -> None:
     li.say("你好")
     coupon_id = _coupon(li, "迎新券")
+    with li.desk.database.transaction() as session:
+        session.add(Shop(brand_id=1, code="s1", name="中山路店", latitude=30.27, longitude=120.16))
     li.say("送券")
     li.now += timedelta(seconds=30)
     li.receive(_sent(li, kind))
