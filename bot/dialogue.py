@@ -35,7 +35,7 @@ def number_of(turn: Turn, prefix: str) -> int:
     return int(said) if said.isdecimal() and len(said) <= _LONGEST_NUMBER else 0
 
 
-def confirmed(act: Handler, ask_again: Handler) -> Handler:
+def confirmed(act: Handler, otherwise: Handler) -> Handler:
     """The handler of a yes: a mere "fine" is one only as the very next words after the question."""
 
     def handle(turn: Turn, session: Session, now: datetime) -> Answer:
@@ -44,10 +44,14 @@ def confirmed(act: Handler, ask_again: Handler) -> Handler:
             return act(turn, session, now)
         if not inbound.has_gone_on(session, turn.member_id, talk):
             return act(turn, session, now)
-        inbound.move_talk(session, talk, talk.step, facts=talk.facts, now=now)
-        return ask_again(turn, session, now)
+        return otherwise(turn, session, now)
 
     return handle
+
+
+def stay(turn: Turn, session: Session, now: datetime) -> None:
+    """The question of this step is asked again: a yes may follow it, and it lapses anew."""
+    inbound.begin_talk(session, turn.identity_id, turn.step, facts=turn.facts, now=now)
 
 
 def leave(turn: Turn, session: Session, _now: datetime) -> Answer:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from bot.dialogue import stay
 from bot.messages import Answer, Card, Reply, Turn
 from content.keywords import normal
 from content.messages import MessageKind, render
@@ -81,6 +82,7 @@ def cancel(turn: Turn, session: Session, _now: datetime) -> Answer:
 
 def ask_again(turn: Turn, session: Session, now: datetime) -> Answer:
     """The answer fits no question: repeat the question."""
+    stay(turn, session, now)
     if turn.step == CONFIRM:
         return _sure(_plan(session, turn.facts["coupon_id"]))
     wanted: list[int] = turn.facts["coupon_ids"]

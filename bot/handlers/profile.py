@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
+from bot.dialogue import stay
 from bot.messages import Answer, Reply, Turn
 from content.birthdays import birthday_in, has_all_parts
 from content.messages import MessageKind, render
@@ -51,8 +52,9 @@ def ask_how(turn: Turn, session: Session, now: datetime) -> Answer:
     return Reply(render(MessageKind.BIRTHDAY_HOW, has_all_parts=has_all_parts(turn.words)))
 
 
-def ask_again(turn: Turn, _session: Session, _now: datetime) -> Answer:
+def ask_again(turn: Turn, session: Session, now: datetime) -> Answer:
     """The talk has gone elsewhere meanwhile: repeat the question."""
+    stay(turn, session, now)
     return Reply(render(MessageKind.BIRTHDAY_SURE, birthday_on=_named(turn)))
 
 

@@ -20,7 +20,7 @@ from store.consents import Suppression
 from store.coupons import CouponKind, CouponPlan
 from store.db import Database
 from store.inbound import Conversation, InboundMessage, LateState
-from store.members import IdentityChannel
+from store.members import IdentityChannel, Member
 from store.tables import metadata
 from tests.bot.builders import APP_ID
 from tests.bot.conftest import Phone
@@ -172,6 +172,22 @@ def test_yes_after_a_question_within_a_talk_answers_the_question(li: Phone) -> N
     assert ("已为您退订" in told, _stops(li)) == (True, 1)
 
 
+def test_yes_to_one_question_is_none_to_the_one_before(li: Phone) -> None:
+    li.say("生日")
+    asked = li.say("1990-03-08")
+    li.now += timedelta(seconds=30)
+    li.say("你们的消息能不能都别发给我了呀")
+    _brought(li)
+    li.now += timedelta(seconds=30)
+
+    told = [li.say("好的"), li.say("好的")]
+
+    assert told[0].startswith("已为您退订")
+    assert told[1] == asked
+    with li.desk.database.transaction() as session:
+        assert session.get_one(Member, li.member_id).birthday_on is None
+
+
 def test_tapping_no_leaves_all_as_it_is(li: Phone) -> None:
     li.say("你们的消息能不能都别发给我了呀")
 
@@ -208,7 +224,11 @@ def test_open_talk_takes_its_own_answers_first(li: Phone) -> None:
     asked = li.say("送券")
 
     assert "对吗" in asked
+    li.now += timedelta(seconds=5)
     assert li.say("嗯嗯送吧") == asked
+    li.now += timedelta(seconds=5)
+    # Asked once more, it is the last question.
+    assert "点开就能领取" in li.say("好的")
 
 
 def test_without_its_model_it_helps_with_the_words_that_work(desk: Desk, now: datetime) -> None:
