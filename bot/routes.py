@@ -61,8 +61,10 @@ def build() -> r.Router:
     talks.add_last(router)
     # Only now: someone in a conversation may ask for the points and then go on.
     router.on(r.talking(gift.CHOOSE) | r.talking(gift.CONFIRM), gift.ask_again)
-    router.on(r.talking(shops.WHERE), shops.answering(free))
-    router.on(r.says(Intent.CONFIRM), free_words.agreeing(HANDLERS, otherwise=free))
+    where, yes = shops.answering(free), r.says(Intent.CONFIRM)
+    router.on(r.talking(shops.WHERE) & yes, free_words.agreeing(HANDLERS, otherwise=where))
+    router.on(r.talking(shops.WHERE), where)
+    router.on(yes, free_words.agreeing(HANDLERS, otherwise=free))
     router.on(r.TYPED, free)
     router.on(r.EXPECTS_ANSWER, welcome.help_out)
     return router

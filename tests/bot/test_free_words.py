@@ -160,9 +160,12 @@ def test_yes_is_none_once_the_talk_has_gone_on(li: Phone, between: str) -> None:
     assert _stops(li) == 0
 
 
-def test_yes_after_a_question_within_a_talk_answers_the_question(li: Phone) -> None:
-    li.say("生日")
-    li.say("1990-03-08")
+@pytest.mark.parametrize("talk", [["生日", "1990-03-08"], ["附近门店"]])
+def test_yes_after_a_question_within_a_talk_answers_the_question(
+    li: Phone, talk: list[str]
+) -> None:
+    for words in talk:
+        li.say(words)
     li.now += timedelta(seconds=30)
     li.say("你们的消息能不能都别发给我了呀")
     _brought(li)
