@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from store import touches
 from store.columns import big_key, json_column, link, one_of, status
 from store.errors import WrongState
 
@@ -217,14 +218,17 @@ def asked_last(session: Session, member_id: int, *, now: datetime) -> list[str]:
     last = session.exec(_answered(member_id, since=now - CONVERSATION_LIFE).limit(1)).first()
     if last is None or last.late is not LateState.SENT:
         return []
+    if touches.has_come_into_chat(session, member_id, since=last.received_at):
+        return []
     return [key for key, _ in (last.reply or {}).get("items", [])]
 
 
 def has_gone_on(session: Session, member_id: int, talk: Conversation) -> bool:
-    """Whether the person was answered something else since the last step of their talk."""
-    query = _answered(member_id, since=talk.expires_at - CONVERSATION_LIFE)
-    told = query.where(col(InboundMessage.reply)["kind"].astext != _SILENCE).limit(1)
-    return session.exec(told).first() is not None
+    """Whether the person was told something else since the last step of their talk."""
+    since = talk.expires_at - CONVERSATION_LIFE
+    is_told = col(InboundMessage.reply)["kind"].astext != _SILENCE
+    told = session.exec(_answered(member_id, since=since).where(is_told).limit(1)).first()
+    return told is not None or touches.has_come_into_chat(session, member_id, since=since)
 
 
 def _answered(member_id: int, *, since: datetime) -> SelectOfScalar[InboundMessage]:

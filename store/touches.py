@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Index
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, Session, SQLModel, col, select
 
 from store.columns import big_key, json_column, link, one_of, status
 from store.errors import WrongState
@@ -63,6 +63,8 @@ _SAME: dict[Channel, Channel] = {
     Channel.WECOM_SIDEBAR: Channel.WECOM_BROADCAST,
     Channel.WECOM_WELCOME: Channel.WECOM_BROADCAST,
 }
+# What comes to where a member talks with the bot.
+_IN_CHAT = (Channel.WECHAT_SERVICE, Channel.WECHAT_NOTICE, Channel.WECHAT_TEMPLATE)
 # What a person may choose among.
 CHOSEN = tuple(one for one in Channel if one not in _SAME and one is not Channel.WECOM_APP)
 
@@ -164,6 +166,17 @@ class Touch(SQLModel, table=True):
 def chosen_as(channel: Channel) -> Channel:
     """The channel whose consents and stops hold for this one."""
     return _SAME.get(channel, channel)
+
+
+def has_come_into_chat(session: Session, member_id: int, *, since: datetime) -> bool:
+    """Whether a touch may have come into the chat with the official account after that."""
+    query = select(Touch.id).where(
+        Touch.member_id == member_id,
+        col(Touch.counted_at) > since,
+        col(Touch.channel).in_(_IN_CHAT),
+        col(Touch.state).in_(COUNTED - {TouchState.RESERVED}),
+    )
+    return session.exec(query.limit(1)).first() is not None
 
 
 def move_touch(touch: Touch, state: TouchState, *, now: datetime) -> None:

@@ -22,6 +22,7 @@ from store.db import Database
 from store.inbound import Conversation, InboundMessage, LateState
 from store.members import IdentityChannel, Member
 from store.tables import metadata
+from store.touches import Category, Channel, Touch, TouchState
 from tests.bot.builders import APP_ID
 from tests.bot.conftest import Phone
 from tests.understanding.measure import utterances
@@ -115,10 +116,12 @@ def test_stop_that_is_understood_is_asked_about_and_tapped(li: Phone) -> None:
 
 
 def _brought(li: Phone) -> None:
-    """The question that follows the last callback has reached the phone."""
+    """The question that follows the last callback, if any, has reached the phone."""
     with li.desk.database.transaction() as session:
         newest = select(InboundMessage).order_by(col(InboundMessage.id).desc()).limit(1)
         row = session.exec(newest).one()
+        if row.late is None:
+            return
         for state in (LateState.SENDING, LateState.SENT):
             late.move(row, state)
 
@@ -173,6 +176,44 @@ def test_yes_after_a_question_within_a_talk_answers_the_question(
     told = li.say("好的")
 
     assert ("已为您退订" in told, _stops(li)) == (True, 1)
+
+
+@pytest.mark.parametrize("talk", ["你们的消息能不能都别发给我了呀", "送券"])
+def test_yes_after_a_message_of_ours_is_none_to_the_question_before_it(
+    li: Phone, talk: str
+) -> None:
+    li.say("你好")
+    _people(li.desk, [li.openid], li.now)
+    li.say(talk)
+    _brought(li)
+    li.now += timedelta(seconds=30)
+    _written_to(li, "新品到店了，要不要给您留一件？")
+    li.now += timedelta(seconds=30)
+    before = _rows(li.desk.database)
+
+    li.say("好的")
+
+    assert _rows(li.desk.database) == before
+
+
+def _written_to(li: Phone, words: str) -> None:
+    """A touch has come into Li's chat with the account."""
+    with li.desk.database.transaction() as session:
+        session.add(
+            Touch(
+                key="touch-1",
+                member_id=li.member_id,
+                channel=Channel.WECHAT_SERVICE,
+                category=Category.CARE,
+                brand_id=1,
+                state=TouchState.SENT,
+                text=words,
+                asked_at=li.now,
+                counted_at=li.now,
+                fenced_at=li.now,
+                settled_at=li.now,
+            )
+        )
 
 
 def test_yes_to_one_question_is_none_to_the_one_before(li: Phone) -> None:
