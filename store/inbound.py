@@ -232,13 +232,13 @@ def has_gone_on(session: Session, member_id: int, talk: Conversation) -> bool:
 
 
 def _answered(member_id: int, *, since: datetime) -> SelectOfScalar[InboundMessage]:
-    """What the person sent after that and was answered, the newest first."""
+    """What the person sent after that and was answered, if only with our regrets, newest first."""
     return (
         select(InboundMessage)
         .where(
             InboundMessage.member_id == member_id,
             InboundMessage.received_at > since,
-            InboundMessage.state == InboundState.ANSWERED,
+            InboundMessage.state != InboundState.RECEIVED,
         )
         .order_by(col(InboundMessage.received_at).desc(), col(InboundMessage.id).desc())
     )

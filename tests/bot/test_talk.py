@@ -7,10 +7,11 @@ import pytest
 from sqlmodel import select
 
 from bot.handlers import gift
+from content import phrases
 from store import coupons, gifts, inbound, members, points, relations
 from store.consents import Suppression
 from store.coupons import Coupon, CouponKind, CouponPlan, CouponState, Gift
-from store.inbound import Conversation, InboundMessage, InboundState
+from store.inbound import Conversation, Heard, InboundMessage, InboundState
 from store.members import Identity
 from store.organisation import Guide, Shop
 from store.tokens import digest
@@ -434,6 +435,24 @@ def test_mere_yes_after_something_else_was_answered_gives_nothing_away(
     told = li.say("好的")
 
     assert "回复“确认”送出" in told
+    assert _state(li, coupon_id) is CouponState.AVAILABLE
+
+
+def test_mere_yes_to_the_sentence_for_a_fault_gives_nothing_away(li: Phone) -> None:
+    li.say("你好")
+    coupon_id = _coupon(li, "迎新券")
+    li.say("送券")
+    li.now += timedelta(seconds=30)
+    with li.desk.database.transaction() as session:
+        heard = Heard(1, "7", li.openid, "text", {"content": "积分"})
+        row = inbound.hear(session, heard, now=li.now)
+        row.member_id = li.member_id
+        told = {"kind": "text", "text": phrases.FAULT}
+        inbound.close(session, row, told, state=InboundState.FAILED, handled_ms=1, now=li.now)
+
+    again = li.say("好的")
+
+    assert "回复“确认”送出" in again
     assert _state(li, coupon_id) is CouponState.AVAILABLE
 
 
