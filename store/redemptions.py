@@ -159,8 +159,11 @@ def follow_refund(session: Session, order: Order, *, source_id: str, now: dateti
         Redemption.reference == order.external_id,
         col(Redemption.undone_at).is_(None),
     )
-    for row in session.exec(query.with_for_update()).all():
+    for row in session.exec(query).all():
         is_owned = _lock_owner(session, row)
+        session.refresh(row, with_for_update=True)
+        if row.undone_at is not None:
+            continue
         due = (row.points or 0) * order.refunded_fen // max(1, order.amount_fen)
         if is_owned:
             _return_points(session, row, due, source_id=source_id, now=now)

@@ -1,6 +1,7 @@
 """Races at the counter: the shop's last items, one form, one card code, till against order."""
 
 from datetime import timedelta
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from store import coupons, gifts, members, orders, points, points_shop, redempti
 from store.coupons import Coupon, CouponState
 from store.db import Database
 from store.members import Member
+from store.orders import RefundForm
+from store.organisation import Shop
 from store.points_shop import ItemLimitReached, ItemSoldOut, ShopItem, ShopRedemption
 from store.redemptions import CouponUse, PointsUse, Redemption
 from tests.builders import (
@@ -21,7 +24,7 @@ from tests.builders import (
     an_item,
     an_order_form,
 )
-from tests.races.racing import Act, race, waiting, winners
+from tests.races.racing import SECONDS, Act, race, waiting, winners
 
 pytestmark = pytest.mark.race
 
@@ -249,6 +252,45 @@ def test_undo_against_a_repeat_and_a_new_use_leaves_one_truth(fresh_database: Da
         is_used = _coupon(session, code).state is CouponState.REDEEMED
     assert len(standing) == int(is_used)
     assert [row.reference for row in standing] in ([], ["A2"])
+
+
+def test_undo_and_refund_at_once_do_not_wait_for_each_other(
+    fresh_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is nobody's, so that only the redemption's owner stands between the two."""
+    li, _, shop = a_purse(fresh_database)
+    with fresh_database.transaction() as session:
+        use = PointsUse("till", "try 1", "A1", "seen", 400)
+        number = redemptions.use_points(session, li, use, now=NOW).number
+        shop_code = session.get_one(Shop, shop).code
+        form = an_order_form(session, external_id="A1", shop_code=shop_code)
+        orders.place(session, form, source="till", now=NOW)
+    back = RefundForm(external_id="R1", order_external_id="A1", amount_fen=5_000, refunded_at=NOW)
+    lock, undoing = redemptions._lock_owner, Event()
+    both = Barrier(2)
+
+    def undo_first(session: Session, row: Redemption) -> bool:
+        both.wait(SECONDS)
+        if not session.info.get("undoes"):
+            assert undoing.wait(SECONDS)
+            return lock(session, row)
+        is_owned = lock(session, row)
+        undoing.set()
+        return is_owned
+
+    def undo(session: Session) -> str:
+        session.info["undoes"] = True
+        return redemptions.undo(session, number, source="till", now=NOW).number
+
+    monkeypatch.setattr(redemptions, "_lock_owner", undo_first)
+    refused, refund = race(
+        fresh_database, [undo, lambda session: orders.refund(session, back, source="till", now=NOW)]
+    )
+
+    assert isinstance(refused, redemptions.OrderIsIn)
+    assert not isinstance(refund, Exception)
+    with fresh_database.transaction() as session:
+        assert points.balance(session, li) == 800
 
 
 def test_giving_a_coupon_away_against_the_till_has_one_winner(fresh_database: Database) -> None:
