@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from bot.dialogue import HUMAN
 from content import notices as words
 from content.messages import MessageKind, render
 from fatigue import gate
@@ -145,6 +146,7 @@ def _pass_on(session: Session, handover: Handover, now: datetime) -> bool:
         return False
     _log.warning("Talk %s is passed on: its guide cannot be reached.", handover.id)
     handovers.pass_on(session, handover, other.id, now=now)
+    keep_going(session, handover, HUMAN, now=now)
     return True
 
 

@@ -314,6 +314,21 @@ def test_talk_that_nobody_hears_is_passed_on_with_every_line(
     assert told.message["text"] == "人工；盒子破了"
 
 
+def test_bot_keeps_still_as_long_as_a_talk_that_was_passed_on_lasts(li: Phone, wang: int) -> None:
+    li.say("人工")
+    li.now += timedelta(hours=3)
+    with li.desk.database.transaction() as session:
+        _guide(session, "boss", role=GuideRole.MANAGER)
+        session.get_one(Guide, wang).status = GuideStatus.LEFT
+    _tend(li)
+    li.now += timedelta(hours=2)
+
+    answer = li.say("盒子破了")
+
+    assert _talk(li).ended_at is None
+    assert (answer, _lines(li)) == ("", ["人工", "盒子破了"])
+
+
 def test_talk_that_nobody_can_take_ends_with_a_sentence(li: Phone, wang: int) -> None:
     li.say("人工")
     with li.desk.database.transaction() as session:
