@@ -5,7 +5,7 @@ replies, so no cap of the brand counts them; the windows of the platform do.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,8 +32,10 @@ Makers = Mapping[str, Maker]
 
 # In a chat nobody connects a later answer with the question any more.
 _WORTH = timedelta(minutes=10)
+# So often an answer is begun to be made.
 _MOST_ATTEMPTS = 4
-_SHORTEST_PAUSE = 5
+# Of a longer peace that a platform wants, a look a minute costs it nothing (`provider_limits`).
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 5, 60
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class _Letter:
     answer: Prompt | Choices
     openid: str
     account: Account
+    received_at: datetime
+    # The windows whose message it uses up.
+    windows: Sequence[int]
 
 
 def send_answer(
@@ -144,10 +149,13 @@ def _fenced(
         return None
     account = session.get_one(Account, row.account_id)
     member = members.lock(session, promised.turn.member_id)
-    if not grants.spend(session, member.id, account=account.app_id, now=now):
+    windows = grants.spend(session, member.id, account=account.app_id, now=now)
+    if not windows:
         late.give_up(row, NO_WINDOW.reason)
         return None
-    return _Letter(row.id, promised.attempt, answer, row.outside_id, account)
+    return _Letter(
+        row.id, promised.attempt, answer, row.outside_id, account, row.received_at, windows
+    )
 
 
 def _sent(clients: WechatClients, letter: _Letter) -> ChannelError | None:
@@ -163,15 +171,19 @@ def _settle(session: Session, letter: _Letter, failure: ChannelError | None, now
     if failure is None:
         late.settle(session, letter.row_id, LateState.SENT)
         return
-    pause = timedelta(seconds=max(failure.retry_after or 0, _SHORTEST_PAUSE))
-    state = _state_after(letter, failure)
-    due_at = now + pause if state is LateState.PENDING else None
+    if failure.is_unsure:
+        late.settle(session, letter.row_id, LateState.UNKNOWN, failure=failure.reason)
+        return
+    if not failure.permanent:
+        # Nothing reached the person, so that the platform has debited nothing.
+        grants.give_back(session, letter.windows)
+    due_at = None if failure.permanent else _next_try(letter, failure, now)
+    state = LateState.FAILED if due_at is None else LateState.PENDING
     late.settle(session, letter.row_id, state, failure=failure.reason, due_at=due_at)
 
 
-def _state_after(letter: _Letter, failure: ChannelError) -> LateState:
-    if failure.is_unsure:
-        return LateState.UNKNOWN
-    if failure.permanent or letter.attempt >= _MOST_ATTEMPTS:
-        return LateState.FAILED
-    return LateState.PENDING
+def _next_try(letter: _Letter, failure: ChannelError, now: datetime) -> datetime | None:
+    """When to try again, later with each attempt; none when it would be too late then."""
+    wait = max(failure.retry_after or 0, _SHORTEST_PAUSE * 2 ** (letter.attempt - 1))
+    due_at = now + timedelta(seconds=min(wait, _LONGEST_PAUSE))
+    return due_at if due_at <= letter.received_at + _WORTH else None

@@ -1,10 +1,11 @@
 """Grants: a platform's window that the member's own act opens (design.md §8; wechat-oa.md §5.1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, update
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, SQLModel, col, select
 
@@ -93,8 +94,8 @@ def open_window(  # noqa: PLR0913 -- a window is all of these facts
     return session.exec(select(Grant).where(Grant.source_id == source_id)).one()
 
 
-def spend(session: Session, member_id: int, *, account: str, now: datetime) -> bool:
-    """Take one message out of the open windows for customer-service messages; no, if none has one.
+def spend(session: Session, member_id: int, *, account: str, now: datetime) -> list[int]:
+    """Take one message out of the open windows for customer-service messages; gives which.
 
     The platform does not say which window it debits (wechat-oa.md §5.1), so every open one with
     something left is. The member must be locked: the gate counts its touches under that lock.
@@ -112,7 +113,17 @@ def spend(session: Session, member_id: int, *, account: str, now: datetime) -> b
     for grant in usable:
         grant.allowance -= 1
         session.add(grant)
-    return bool(usable)
+    return [grant.id for grant in usable]
+
+
+def give_back(session: Session, grant_ids: Sequence[int]) -> None:
+    """Put back what `spend` took for a message that surely reached nobody."""
+    session.execute(
+        update(Grant)
+        .where(col(Grant.id).in_(grant_ids))
+        .values(allowance=col(Grant.allowance) + 1)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _touches_in(session: Session, grant: Grant) -> int:

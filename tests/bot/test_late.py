@@ -234,6 +234,53 @@ def test_platform_that_is_busy_is_tried_again(talk: Talk) -> None:
     assert len(talk.seen()) == 1
 
 
+@pytest.mark.parametrize("code", [45009, 45011, 48001, 99999])
+def test_answer_goes_out_within_its_ten_minutes_whatever_pause_the_platform_wants(
+    talk: Talk, redis: Redis, code: int
+) -> None:
+    row_id = talk.hear(WHICH)
+    misbehave(talk.world, "error", code=code)
+
+    first = talk.send(row_id)
+    talk.now += timedelta(seconds=60)
+    for key in redis.keys("zhiyin:calls:*:pause"):
+        redis.delete(key)
+    row = talk.send(row_id)
+
+    assert first.late is LateState.PENDING
+    assert (row.late, row.late_failure, len(talk.seen())) == (LateState.SENT, None, 1)
+
+
+def test_platform_that_is_busy_is_tried_for_ten_minutes_ever_less_often(talk: Talk) -> None:
+    row_id = talk.hear(WHICH)
+    misbehave(talk.world, "error", times=100, code=-1)
+    began = talk.now
+    tried: list[float] = []
+
+    while talk.row(row_id).late is LateState.PENDING:
+        if talk.send(row_id).late_attempts > len(tried):
+            tried.append((talk.now - began).total_seconds())
+        talk.now += timedelta(seconds=5)
+
+    assert tried[:5] == [0, 5, 15, 35, 75]
+    assert 500 < tried[-1] <= 600
+    assert talk.row(row_id).late_failure == "platform_busy"
+
+
+def test_answer_that_reached_nobody_uses_up_no_window(talk: Talk) -> None:
+    row_id = talk.hear(WHICH)
+    misbehave(talk.world, "error", times=3, code=-1)
+
+    for _ in range(3):
+        talk.send(row_id)
+        talk.now += timedelta(minutes=1)
+    row = talk.send(row_id)
+
+    with talk.desk.database.transaction() as session:
+        left = session.exec(select(Grant.allowance)).one()
+    assert (row.late, left) == (LateState.SENT, 4)
+
+
 @pytest.mark.parametrize("how", ["slow", "drop", "down"])
 def test_answer_that_may_have_arrived_is_never_sent_again(talk: Talk, how: str) -> None:
     row_id = talk.hear(WHICH)
