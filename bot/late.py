@@ -14,11 +14,12 @@ from sqlmodel import Session, select
 from bot import answers
 from bot.channels.base import ChannelError, spoken
 from bot.channels.wechat_codes import CAUSES, NO_WINDOW
+from bot.dialogue import HUMAN
 from bot.inbox import Desk
 from bot.messages import Act, Answer, Choices, Later, Menu, Other, Prompt, Reply, Text, Turn
 from bot.wechat.client import WechatClients
 from content import phrases
-from store import grants, late, members
+from store import grants, inbound, late, members
 from store.accounts import Account
 from store.db import Database
 from store.inbound import InboundMessage, LateState
@@ -139,6 +140,11 @@ def _fenced(
     session: Session, desk: Desk, promised: _Promised, answer: Answer, now: datetime
 ) -> _Letter | None:
     reply = answers.kept(answer, desk.secret_key, now=now)
+    try:
+        member = members.lock(session, promised.turn.member_id)
+    except members.MemberNotFound:
+        # Forgotten meanwhile, and the message with them.
+        return None
     row = late.fence(session, promised.row_id, attempt=promised.attempt, reply=reply, now=now)
     if row is None:
         return None
@@ -147,8 +153,10 @@ def _fenced(
     if not isinstance(answer, Prompt | Choices):
         late.give_up(row, "nothing_to_say")
         return None
+    if _talks_to_a_person(session, promised.turn, now):
+        late.give_up(row, "with_a_person")
+        return None
     account = session.get_one(Account, row.account_id)
-    member = members.lock(session, promised.turn.member_id)
     windows = grants.spend(session, member.id, account=account.app_id, now=now)
     if not windows:
         late.give_up(row, NO_WINDOW.reason)
@@ -156,6 +164,12 @@ def _fenced(
     return _Letter(
         row.id, promised.attempt, answer, row.outside_id, account, row.received_at, windows
     )
+
+
+def _talks_to_a_person(session: Session, turn: Turn, now: datetime) -> bool:
+    """Whether a person answers meanwhile, who was told the question as well."""
+    talk = inbound.conversation(session, turn.identity_id, now)
+    return talk is not None and talk.step == HUMAN
 
 
 def _sent(clients: WechatClients, letter: _Letter) -> ChannelError | None:

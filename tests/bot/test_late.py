@@ -1,6 +1,7 @@
 """Late answers reach the person once, inside their window, or are told to nobody twice."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,9 +10,11 @@ from itertools import count
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from sqlalchemy import text
 from sqlmodel import Session, select
 
 from bot import inbox
+from bot.dialogue import HUMAN
 from bot.inbox import Desk, Handled
 from bot.late import Makers, send_answer, sweep_answers
 from bot.messages import Answer, Card, Choices, Later, Reply, Silence, Text, Turn
@@ -20,14 +23,14 @@ from bot.wechat.client import WechatClients
 from content import phrases
 from sandbox.app import create_sandbox_app
 from sandbox.state import Switch, World
-from store import accounts, clock, late, members
+from store import accounts, clock, erasure, late, members
 from store.accounts import AccountForm, Credentials, Platform
 from store.db import Database
 from store.errors import WrongState
 from store.grants import Grant
-from store.inbound import Heard, InboundMessage, LateState
+from store.inbound import Heard, InboundMessage, LateState, begin_talk
 from store.jobs import Job
-from store.members import IdentityChannel
+from store.members import IdentityChannel, Member
 from store.touches import Category, Channel, Touch, TouchState
 from tests.bot.builders import SECRET_KEY
 from tests.races.racing import waiting
@@ -37,6 +40,9 @@ from tests.sandbox.serving import serving
 WHICH = Choices("你想看哪个？", (("points", "积分"), ("coupons", "优惠券")), "点一下就好")
 _PATH = "cgi-bin/message/custom/send"
 _numbers = count(1)
+_SOMEBODY_WAITS = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid)))"
+)
 
 
 @pytest.fixture
@@ -336,6 +342,64 @@ def test_answer_nobody_waits_for_any_more_is_not_sent(talk: Talk) -> None:
     assert talk.seen() == []
 
 
+def test_bot_keeps_still_when_a_person_answers_meanwhile(talk: Talk) -> None:
+    row_id = talk.hear(Later("think"))
+
+    def think(turn: Turn, _now: datetime) -> Answer:
+        with talk.desk.database.transaction() as session:
+            until = talk.now + timedelta(hours=4)
+            begin_talk(session, turn.identity_id, HUMAN, facts={}, now=talk.now, until=until)
+        return Reply("这是答案")
+
+    row = talk.send(row_id, {"think": think})
+
+    assert (row.late, row.late_failure) == (LateState.FAILED, "with_a_person")
+    assert talk.seen() == []
+
+
+def test_answer_of_who_was_forgotten_meanwhile_goes_nowhere(talk: Talk) -> None:
+    row_id = talk.hear(Later("think"))
+
+    def think(turn: Turn, _now: datetime) -> Answer:
+        with talk.desk.database.transaction() as session:
+            erasure.erase(session, turn.member_id, secret_key=SECRET_KEY, now=talk.now)
+        return Reply("这是答案")
+
+    row = talk.send(row_id, {"think": think})
+
+    assert (row.late, row.reply) == (LateState.FAILED, None)
+    assert talk.seen() == []
+
+
+@pytest.mark.race
+def test_person_is_locked_before_the_message_as_whoever_forgets_them_does(talk: Talk) -> None:
+    row_id = talk.hear(WHICH)
+    member_id = talk.row(row_id).member_id
+    assert member_id is not None
+
+    with talk.desk.database.transaction() as session:
+        members.lock(session, member_id)
+        sending = threading.Thread(target=talk.send, args=[row_id])
+        sending.start()
+        _until_waited_for(talk, session)
+        erasure.erase(session, member_id, secret_key=SECRET_KEY, now=talk.now)
+    sending.join()
+
+    assert (talk.row(row_id).late, talk.seen()) == (LateState.FAILED, [])
+
+
+def _until_waited_for(talk: Talk, session: Session) -> None:
+    """Until somebody else waits for what `session` holds."""
+    pid = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    ends = time.monotonic() + 30
+    while time.monotonic() < ends:
+        with talk.desk.database.transaction() as other:
+            if other.execute(_SOMEBODY_WAITS, {"pid": pid}).scalar_one():
+                return
+        time.sleep(0.05)
+    raise AssertionError
+
+
 def test_nothing_follows_when_there_is_nothing_to_say(talk: Talk) -> None:
     row = talk.send(talk.hear(Later("think")), {"think": lambda _turn, _now: Silence()})
 
@@ -410,7 +474,7 @@ def test_two_workers_at_once_send_one_answer(talk: Talk) -> None:
 
 
 @pytest.mark.race
-def test_without_the_lock_two_workers_send_two_answers(
+def test_without_the_locks_two_workers_send_two_answers(
     talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row_id = talk.hear(WHICH)
@@ -419,6 +483,7 @@ def test_without_the_lock_two_workers_send_two_answers(
         return session.get(InboundMessage, row_id)
 
     monkeypatch.setattr(late, "_locked", waiting(2, unlocked))
+    monkeypatch.setattr(members, "lock", lambda session, one: session.get_one(Member, one))
     _two_workers(talk, row_id)
 
     assert len(talk.seen()) == 2
