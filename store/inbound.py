@@ -46,8 +46,9 @@ class LateState(StrEnum):
 class InboundMessage(SQLModel, table=True):
     """One message or event; `platform_id` is MsgId with the sender, or a digest of the XML.
 
-    `late` is set when the answer follows the callback (`store.late`); until `late_due_at` it is in
-    the hands of whoever took it up. So is a callback that was only kept, for a job to work on.
+    `late` is set when the answer follows the callback (`store.late`), and `answered_at` moves to
+    when it left. Until `late_due_at` it is in the hands of whoever took it up; so is a callback
+    that was only kept, for a job to work on.
     """
 
     __tablename__ = "inbound_messages"
@@ -213,10 +214,15 @@ def is_left_open(session: Session, identity_id: int, member_id: int, *, now: dat
 def asked_last(session: Session, member_id: int, *, now: datetime) -> list[str]:
     """The keys of the choices that the person got as our last words within a talk's life, if any.
 
-    A question that is still on its way to them was not read.
+    A question that is still on its way to them was not read. Where an earlier one reached them
+    after the last, nobody knows which of the two they mean.
     """
-    last = session.exec(_answered(member_id, since=now - CONVERSATION_LIFE).limit(1)).first()
+    answered = _answered(member_id, since=now - CONVERSATION_LIFE)
+    last = session.exec(answered.limit(1)).first()
     if last is None or last.late is not LateState.SENT:
+        return []
+    came_after = answered.where(col(InboundMessage.answered_at) > last.answered_at)
+    if session.exec(came_after.limit(1)).first() is not None:
         return []
     if touches.has_come_into_chat(session, member_id, since=last.received_at):
         return []

@@ -60,7 +60,7 @@ def fence(
     if row is None or row.late is not LateState.PENDING or row.late_attempts != attempt:
         return None
     move(row, LateState.SENDING)
-    row.reply = reply
+    row.reply, row.answered_at = reply, now
     row.late_due_at = now + _SILENCE
     session.add(row)
     return row

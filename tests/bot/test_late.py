@@ -28,7 +28,7 @@ from store.accounts import AccountForm, Credentials, Platform
 from store.db import Database
 from store.errors import WrongState
 from store.grants import Grant
-from store.inbound import Heard, InboundMessage, LateState, begin_talk
+from store.inbound import Heard, InboundMessage, LateState, asked_last, begin_talk
 from store.jobs import Job
 from store.members import IdentityChannel, Member
 from store.touches import Category, Channel, Touch, TouchState
@@ -398,6 +398,24 @@ def _until_waited_for(talk: Talk, session: Session) -> None:
                 return
         time.sleep(0.05)
     raise AssertionError
+
+
+def test_yes_is_to_no_question_when_an_earlier_one_came_last(talk: Talk) -> None:
+    earlier, later = talk.hear(Later("think")), talk.hear(WHICH)
+    other = Choices("不再接收吗？", (("stop", "不再接收"), ("cancel", "先不用")))
+
+    def asked() -> list[str]:
+        with talk.desk.database.transaction() as session:
+            member_id = session.get_one(InboundMessage, later).member_id
+            assert member_id is not None
+            return asked_last(session, member_id, now=talk.now)
+
+    talk.send(later)
+    in_order = asked()
+    talk.now += timedelta(seconds=10)
+    talk.send(earlier, {"think": lambda _turn, _now: other})
+
+    assert (in_order, asked()) == (["points", "coupons"], [])
 
 
 def test_nothing_follows_when_there_is_nothing_to_say(talk: Talk) -> None:
