@@ -35,6 +35,12 @@ _GAP = r"[\s.\-\u2010-\u2015\uff0d]?"
 _MOBILE = re.compile(
     rf"(?<!\d)((?:(?:00)?86{_GAP})?[1\uff11]\d{{2}}){_GAP}\d{{4}}{_GAP}(\d{{4}})(?!\d)"
 )
+# A number of an order, a person or a card, an extension with its city, an address of mail: no tool
+# needs one.
+_OTHER_NUMBER = re.compile(r"(?<!\d)(?:\d[ \-]?){8,}[\dXx](?![\dXx])")
+_MAIL = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+", re.ASCII)
+_SHOWN_DIGITS = 4
+_MASK = "****"
 # A server that asks for no key is sent one all the same: the client insists.
 _NO_KEY = "none"
 
@@ -77,7 +83,7 @@ async def _talk(access: ModelAccess, tools: Tools, words: str) -> str:
     """The model's words with their label, inside the time whatever the server does."""
     said: list[ChatCompletionMessageParam] = [
         {"role": "system", "content": prompts.assistant()},
-        {"role": "user", "content": _MOBILE.sub(r"\1****\2", words)},
+        {"role": "user", "content": _masked(words)},
     ]
     key = access.api_key or _NO_KEY
     async with (
@@ -146,3 +152,13 @@ def _labelled(words: str | None) -> str:
     if not said:
         raise _NothingSaid
     return f"{said}\n{phrases.AI_LABEL}"
+
+
+def _masked(words: str) -> str:
+    """The words without what names a person."""
+    said = _MAIL.sub(_MASK, _MOBILE.sub(rf"\1{_MASK}\2", words))
+    return _OTHER_NUMBER.sub(_last_digits, said)
+
+
+def _last_digits(number: re.Match[str]) -> str:
+    return _MASK + re.sub(r"[ \-]", "", number[0])[-_SHOWN_DIGITS:]

@@ -326,7 +326,27 @@ def test_mobile_in_the_words_is_masked_before_they_leave(
         ask(url, f"我的手机{mobile}，订单20260301138123456789呢")
 
     said = script.asked[0]["messages"][-1]["content"]
-    assert said == f"我的手机{masked}，订单20260301138123456789呢"
+    assert said == f"我的手机{masked}，订单****6789呢"
+
+
+@pytest.mark.parametrize(
+    ("named", "masked"),
+    [
+        ("11010119900307123X", "****123X"),
+        ("6222 0202 0000 1234 567", "****4567"),
+        ("021-68886666", "****6666"),
+        ("li.ming@mail.example.cn", "****"),
+        ("2026-03-01", "2026-03-01"),
+        ("500", "500"),
+    ],
+)
+def test_what_names_a_person_is_masked_before_it_leaves(ask: Ask, named: str, masked: str) -> None:
+    script = Script([_says("好的")])
+
+    with _serving(script) as url:
+        ask(url, f"我是{named}，谢谢")
+
+    assert script.asked[0]["messages"][-1]["content"] == f"我是{masked}，谢谢"
 
 
 def test_key_and_words_are_in_no_log(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
