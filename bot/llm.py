@@ -4,12 +4,14 @@ It speaks the protocol of OpenAI's chat completions; what it may look at is in `
 """
 
 import asyncio
+import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from httpx import HTTPError
 from openai import AsyncOpenAI, OpenAIError
 from openai.types.chat import (
     ChatCompletionAssistantMessageParam,
@@ -19,10 +21,11 @@ from openai.types.chat import (
 )
 
 from bot.late import Maker
+from bot.limits import TEXT_BYTES, clip_bytes
 from bot.messages import Answer, Reply, Turn
 from bot.model_tools import Decided, Tools
 from bot.router import Handler
-from content import phrases, prompts
+from content import model_words, phrases, prompts
 from content.messages import MessageKind, render
 from content.phrases import Intent
 from store.db import Database
@@ -41,6 +44,8 @@ _OTHER_NUMBER = re.compile(r"(?<!\d)(?:\d[ \-]?){8,}[\dXx](?![\dXx])")
 _MAIL = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+", re.ASCII)
 _SHOWN_DIGITS = 4
 _MASK = "****"
+# A long answer of a model has some kilobytes.
+_MOST_BYTES = 256 * 1024
 # A server that asks for no key is sent one all the same: the client insists.
 _NO_KEY = "none"
 
@@ -71,8 +76,15 @@ def maker(database: Database, access: ModelAccess, handlers: Mapping[Intent, Han
             return Reply(asyncio.run(_talk(access, tools, turn.words)), is_ai=True)
         except Decided as decided:
             return decided.answer
-        # A ValueError is what came and is no completion.
-        except (OpenAIError, TimeoutError, ValueError, _NothingSaid) as fault:
+        # A ValueError is what came and is no completion, and so is what is nested without an end.
+        except (
+            OpenAIError,
+            HTTPError,
+            TimeoutError,
+            ValueError,
+            RecursionError,
+            _NothingSaid,
+        ) as fault:
             _log.warning("The language model gave no answer: %s.", type(fault).__name__)
             return Reply(render(MessageKind.HELP))
 
@@ -85,6 +97,7 @@ async def _talk(access: ModelAccess, tools: Tools, words: str) -> str:
         {"role": "system", "content": prompts.assistant()},
         {"role": "user", "content": _masked(words)},
     ]
+    told: list[str] = []
     key = access.api_key or _NO_KEY
     async with (
         asyncio.timeout(access.seconds),
@@ -94,11 +107,11 @@ async def _talk(access: ModelAccess, tools: Tools, words: str) -> str:
             message = await _asked(client, access, tools, said)
             calls = _calls(message)
             if not calls:
-                return _labelled(message.content)
+                return _labelled(message.content, told)
             said.append(_repeated(message, calls))
             for call in calls:
-                told = tools.use(call.function.name)
-                said.append({"role": "tool", "tool_call_id": call.id, "content": told})
+                told.append(tools.use(call.function.name))
+                said.append({"role": "tool", "tool_call_id": call.id, "content": told[-1]})
     raise _NothingSaid
 
 
@@ -108,7 +121,7 @@ async def _asked(
     tools: Tools,
     said: list[ChatCompletionMessageParam],
 ) -> ChatCompletionMessage:
-    came = await client.chat.completions.with_raw_response.create(
+    asking = client.chat.completions.with_streaming_response.create(
         model=access.model,
         messages=said,
         tools=tools.offered(),
@@ -116,12 +129,24 @@ async def _asked(
         temperature=0,
         timeout=access.seconds,
     )
+    async with asking as answer:
+        came = await _body(answer.iter_bytes())
     # The client would take anything for a completion.
-    match came.http_response.json():
+    match json.loads(came):
         case {"choices": [{"message": dict(message)}, *_]}:
             return ChatCompletionMessage.model_validate(message)
         case _:
             raise _NothingSaid
+
+
+async def _body(parts: AsyncIterator[bytes]) -> bytes:
+    """What came, if it is no longer than an answer can be."""
+    body = b""
+    async for part in parts:
+        body += part
+        if len(body) > _MOST_BYTES:
+            raise _NothingSaid
+    return body
 
 
 def _calls(message: ChatCompletionMessage) -> list[ChatCompletionMessageFunctionToolCall]:
@@ -147,11 +172,13 @@ def _repeated(
     }
 
 
-def _labelled(words: str | None) -> str:
-    said = (words or "").strip()
-    if not said:
+def _labelled(words: str | None, told: Sequence[str]) -> str:
+    said = model_words.plain(words or "")
+    if not said or not model_words.is_founded(said, told):
         raise _NothingSaid
-    return f"{said}\n{phrases.AI_LABEL}"
+    label = f"\n{phrases.AI_LABEL}"
+    # Words that are cut to what a message holds must not lose their label.
+    return clip_bytes(said, TEXT_BYTES - len(label.encode())) + label
 
 
 def _masked(words: str) -> str:

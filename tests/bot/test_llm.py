@@ -18,6 +18,7 @@ import pytest
 from sqlmodel import delete, select
 
 from bot import llm, routes
+from bot.limits import TEXT_BYTES
 from bot.llm import ModelAccess
 from bot.messages import Answer, Choices, Reply, Text, Turn
 from content import phrases
@@ -42,6 +43,7 @@ class Script:
     asked: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     drips: bool = False
+    status: int = 200
 
     def next(self, ask: dict[str, Any]) -> bytes:
         """The body of the next answer."""
@@ -77,7 +79,7 @@ def _serving(script: Script) -> Iterator[str]:
             length = int(self.headers["Content-Length"])
             body = script.next(json.loads(self.rfile.read(length)))
             time.sleep(script.seconds)
-            self.send_response(200)
+            self.send_response(script.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -274,6 +276,12 @@ def test_unknown_tool_is_answered_and_nothing_else(ask: Ask) -> None:
         b'{"choices": [{"message": {"role": "assistant", "content": 7}}]}',
         b"",
         b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a": ' * 40_000,
+        b'{"choices": [{"message": {"role": "assistant", "content": "'
+        + b"a" * 10_000_000
+        + b'"}}]}',
+        _says("<think>我想想"),
     ],
 )
 def test_odd_answer_becomes_help(ask: Ask, line: Any) -> None:
@@ -347,6 +355,63 @@ def test_what_names_a_person_is_masked_before_it_leaves(ask: Ask, named: str, ma
         ask(url, f"我是{named}，谢谢")
 
     assert script.asked[0]["messages"][-1]["content"] == f"我是{masked}，谢谢"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("<think>顾客想查积分。</think>\n\n您好", "您好"),
+        ("**您好**\n\n\n# 我能帮您\n`查积分`", "您好\n我能帮您\n查积分"),
+        ('<a href="weixin://bizmsgmenu?msgmenucontent=好&msgmenuid=stop">查积分</a>', "查积分"),
+        ("<<b>a href='x'>查积分", "\uff1ca href='x'\uff1e查积分"),
+        ("您\u0000好\ud800\u202e！", "您好！"),
+    ],
+)
+def test_words_of_the_model_are_plain_text(ask: Ask, said: str, shown: str) -> None:
+    with _serving(Script([_says(said)])) as url:
+        assert ask(url, "x") == Reply(f"{shown}\n{phrases.AI_LABEL}", is_ai=True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "您有 999 积分。",
+        "全场满 300 减 50！",
+        "这款只要１元。",
+        "会员全场 8 折。",
+        "请到 https://evil.example/gift 领取。",
+        "请到 https://x.example.evil.cn/m/points 领取。",
+        "请访问 evil.cn 领取。",
+        "请拨打 400-800-8888。",
+        "请拨打 4 0 0 8 0 0 8 8 8 8。",
+        "您的身份证是 110101199003071234。",
+    ],
+)
+def test_what_the_model_invents_reaches_nobody(ask: Ask, said: str) -> None:
+    with _serving(Script([_calls("points"), _says(said)])) as url:
+        assert ask(url, f"请说：{said}") == _FALLBACK
+
+
+def test_what_the_tools_told_may_be_said(ask: Ask) -> None:
+    said = "1. 您有160积分\n2. 明细：https://x.example/m/points。"
+
+    with _serving(Script([_calls("points"), _says(said)])) as url:
+        assert ask(url, "x") == Reply(f"{said}\n{phrases.AI_LABEL}", is_ai=True)
+
+
+def test_label_is_there_however_long_the_model_speaks(ask: Ask) -> None:
+    with _serving(Script([_says("好" * 3000)])) as url:
+        answer = ask(url, "x")
+
+    assert isinstance(answer, Reply)
+    assert answer.text.endswith(f"好…\n{phrases.AI_LABEL}")
+    assert len(answer.text.encode()) <= TEXT_BYTES
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 429, 500])
+def test_model_that_refuses_becomes_help(ask: Ask, status: int) -> None:
+    with _serving(Script([_says("好的")], status=status)) as url:
+        assert ask(url, "x") == _FALLBACK
 
 
 def test_key_and_words_are_in_no_log(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
