@@ -17,6 +17,7 @@ from bot.messages import Answer, Card, Choices, Menu, Reply, Turn
 from bot.router import Handler, Router
 from content import phrases
 from content.phrases import INTENT_LABELS, SURE, Intent
+from store import members
 from store.db import Database
 
 # Courtesies need no tool, and what answers a question belongs to the person alone.
@@ -63,9 +64,11 @@ class Tools:
         return phrases.FAULT
 
     def _look(self, handler: Handler, intent: Intent) -> Answer:
-        turn = replace(self._turn, message=Menu(intent.value))
         with self._database.transaction() as session:
             session.execute(text("SET TRANSACTION READ ONLY"))
+            # While the model thought, a visitor may have become a member.
+            member_id = members.survivor(session, self._turn.member_id)
+            turn = replace(self._turn, message=Menu(intent.value), member_id=member_id)
             return Router(otherwise=handler).answer(turn, session, self._now).answer
 
 

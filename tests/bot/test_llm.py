@@ -27,7 +27,7 @@ from content.phrases import SURE, Intent
 from store import coupons, members, points
 from store.coupons import Coupon, CouponKind, CouponPlan
 from store.inbound import Conversation
-from store.members import IdentityChannel
+from store.members import IdentityChannel, Member
 from store.points import PointsEntry
 from tests.bot.builders import APP_ID, LI, ZHAO
 from tests.bot.conftest import Phone
@@ -114,10 +114,14 @@ def ask(li: Phone) -> Ask:
         Phone(li.desk, li.now, openid).say("你好")
         _give(li, openid, given)
 
-    def asking(url: str, words: str, **bounds: Any) -> Answer:
+    def asking(
+        url: str, words: str, *, meanwhile: Callable[[], None] = lambda: None, **bounds: Any
+    ) -> Answer:
         access = ModelAccess(url, "m", **({"seconds": 20} | bounds))
         make = llm.maker(li.desk.database, access, routes.HANDLERS)
-        return make(_turn(li, words), li.now)
+        turn = _turn(li, words)
+        meanwhile()
+        return make(turn, li.now)
 
     return asking
 
@@ -247,6 +251,23 @@ def test_model_that_asks_for_ever_is_left(ask: Ask) -> None:
     assert answer == _FALLBACK
     assert len(script.asked) == 3
     assert len(results) == 6
+
+
+def test_who_becomes_a_member_meanwhile_is_told_what_the_member_has(ask: Ask, li: Phone) -> None:
+    script = Script([_calls("points"), _says("好的")])
+
+    def binds() -> None:
+        with li.desk.database.transaction() as session:
+            owner = Member(brand_id=1, created_at=li.now, mobile="13800005678")
+            session.add(owner)
+            session.flush()
+            points.earn(session, owner.id, 40, reason="t", source_id="owner", now=li.now)
+            members.bind_mobile(session, li.member_id, "13800005678", now=li.now)
+
+    with _serving(script) as url:
+        ask(url, "x", meanwhile=binds)
+
+    assert "200 积分" in script.asked[1]["messages"][-1]["content"]
 
 
 def test_unknown_tool_is_answered_and_nothing_else(ask: Ask) -> None:
