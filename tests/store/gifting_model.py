@@ -181,12 +181,16 @@ class Model:
         self.merges.append(Merge(kept, gone, (coupons, given, claimed)))
 
     def undo(self, merge: Merge) -> None:
-        """What kept still has of what came from gone goes back."""
+        """What kept still has of what came from gone goes back, and on its way where it is."""
         coupons, given, claimed = merge.moved
         del self.into[merge.gone]
+        back = [n for n in coupons if self.coupons[n].owner == merge.kept]
+        on_the_way = {
+            n for n, gift in enumerate(self.gifts) if gift.state == "open" and gift.coupon in back
+        }
         self._hand(
-            [n for n in coupons if self.coupons[n].owner == merge.kept],
-            [n for n in given if self.gifts[n].giver == merge.kept],
+            back,
+            [n for n in sorted({*given, *on_the_way}) if self.gifts[n].giver == merge.kept],
             [n for n in claimed if self.gifts[n].claimer == merge.kept],
             merge.gone,
         )
